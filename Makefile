@@ -1,0 +1,69 @@
+# Everything runs in .venv, made from the locks in requirements/. Nothing outside the checkout is needed but Python.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PORT ?= 8000
+PYTEST_ARGS ?= -n 2 --dist loadscope
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: -r
+# Settings are read by the checks too; these values reach no server.
+CHECK := env SECRET_KEY=check DATABASE_URL=postgres://check@/check?host=/nonexistent
+CHECKED := $(CHECK) $(RUN)
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
+
+.PHONY: help run test lint bench states images lock clean chromium
+# A lock that is newer than its stamp is installed again; a failed install leaves no stamp.
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "AMPDR needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "This Python cannot make environments. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.demo: requirements/demo.txt | $(VENV)/bin/python
+	@echo "Installing requirements/demo.txt ..."
+	@$(PIP) $< && touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
+	@echo "Installing requirements/dev.txt ..."
+	@$(PIP) $< && touch $@ $(VENV)/.demo
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.demo  ## start the portal with its demonstration world (PORT=8000)
+	@exec $(RUN) -m ampdr.run --port $(PORT)
+
+test: $(VENV)/.dev chromium lint  ## all checks and all tests (PYTEST_ARGS="-n 2 --dist loadscope")
+	$(CHECKED) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev  ## style, types and the import law
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(CHECKED) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+bench: $(VENV)/.dev  ## measure the promised figures
+	$(RUN) -m bench
+
+states: $(VENV)/.demo  ## print every state table
+	@$(CHECKED) manage.py print_lifecycles
+
+images: $(VENV)/.dev chromium  ## take the pictures of the documentation
+	$(RUN) -m tests.images
+
+lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
+	$(LOCK) -o requirements/production.txt
+	$(LOCK) --extra demo -c requirements/production.txt -o requirements/demo.txt
+	$(LOCK) --extra demo --extra dev -c requirements/demo.txt -o requirements/dev.txt
+
+clean:  ## remove the environment, the caches and the data of `make run`
+	@if test -e .run; then rm -rf "$$(readlink -f .run)" .run; fi
+	@rm -rf $(VENV) staticfiles test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+chromium:
+	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; } \
+	  || { echo "The browser tests need /usr/bin/chromium: install Debian's package \`chromium\` as root."; exit 1; }
