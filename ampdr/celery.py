@@ -8,3 +8,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ampdr.settings")
 
 app = Celery("ampdr")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+
+app.autodiscover_tasks()

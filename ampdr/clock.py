@@ -21,9 +21,7 @@ def now() -> datetime:
 
 def db_now(ahead: timedelta = timedelta()) -> Expression:
     """The database's time at the statement, `ahead` from now, as an expression."""
-    return ExpressionWrapper(
-        Now() + Value(_offset + ahead, output_field=DurationField()), output_field=DateTimeField()
-    )
+    return ExpressionWrapper(Now() + Value(_offset + ahead, output_field=DurationField()), output_field=DateTimeField())
 
 
 def later(field: str, seconds: str) -> Expression:

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 
 from ampdr import clock
 from ampdr.errors import Forbidden, IllegalTransition
@@ -142,9 +145,11 @@ class LastChange(NamedTuple):
 
 
 class Journal(Protocol):
-    """What keeps the record. `accounts` hands one in at start, so that the kernel imports no app."""
+    """What keeps the record. The settings name its class (`JOURNAL`), so that the kernel imports no app."""
 
-    def write(self, batch: uuid.UUID, at: datetime, entries: Sequence[Entry], tallies: Tallies) -> None: ...
+    def write(
+        self, batch: uuid.UUID, at: datetime, entries: Sequence[Entry], tallies: Tallies, touched: Set[int]
+    ) -> None: ...
 
     def last(self, kind: str, subject_id: int) -> LastChange | None: ...
 
@@ -152,12 +157,10 @@ class Journal(Protocol):
 Tallies = Mapping[tuple[int, str], int]
 
 
-class _Keeper:
-    journal: Journal
-
-
-def keep_journal(journal: Journal) -> None:
-    _Keeper.journal = journal
+@cache
+def journal() -> Journal:
+    keeper: Journal = import_string(settings.JOURNAL)()
+    return keeper
 
 
 @dataclass
@@ -168,11 +171,12 @@ class _Batch:
     at: datetime = field(default_factory=clock.now)
     entries: list[Entry] = field(default_factory=list)
     tallies: Counter[tuple[int, str]] = field(default_factory=Counter)
+    touched: set[int] = field(default_factory=set)
 
     def close(self) -> None:
         tallies = {key: difference for key, difference in self.tallies.items() if difference}
-        if self.entries or tallies:
-            _Keeper.journal.write(self.token, self.at, self.entries, tallies)
+        if self.entries or tallies or self.touched:
+            journal().write(self.token, self.at, self.entries, tallies, self.touched)
 
 
 _open: ContextVar[_Batch | None] = ContextVar("changes", default=None)
@@ -212,13 +216,19 @@ class Change:
         life: Lifecycle = subjects.model.LIFECYCLE
         self.note(subjects, f"{life.kind}.{event}", to_state=life.initial)
 
-    def note(self, subjects: QuerySet[Any], event: str, *, from_state: str = "", to_state: str = "", **facts: Any) -> None:
+    def note(
+        self, subjects: QuerySet[Any], event: str, *, from_state: str = "", to_state: str = "", **facts: Any
+    ) -> None:
         """Writes one Activity row per subject when the transaction ends; `facts` stand on each."""
         self._batch.entries.append(Entry(subjects, event, self.actor, self.reason, from_state, to_state, facts))
 
     def tally(self, account_id: int, counter: str, difference: int) -> None:
         """Changes a kept counter of the account's head by a difference, under its lock at the end."""
         self._batch.tallies[account_id, counter] += difference
+
+    def touch(self, account_ids: Iterable[int]) -> None:
+        """Raises these accounts' versions, so that open pages look again, where nothing else would."""
+        self._batch.touched.update(account_ids)
 
     def _note_moves(self, model: type[Any], rows: Iterable[Any], event: str, target: str) -> None:
         by_source: dict[str, list[int]] = defaultdict(list)
@@ -263,7 +273,7 @@ def _refusal(model: type[Any], row: Any, move: str) -> IllegalTransition:
     """Says who was first and since when, as far as the record tells."""
     life: Lifecycle = model.LIFECYCLE
     subject = model._default_manager.get(pk=row.pk)
-    last = _Keeper.journal.last(life.kind, row.pk)
+    last = journal().last(life.kind, row.pk)
     word = life.states[row.state].word
     who = f", by {last.who}" if last else ""
     since = subject.state_since.strftime("%H:%M UTC")

@@ -65,7 +65,7 @@ TEMPLATES = [
     }
 ]
 
-# The guards of every connection: nobody waits long for a lock, and a process frozen in mid-transaction holds none for long.
+# The guards of every connection: nobody waits long for a lock; a process frozen in mid-transaction soon holds none.
 CONNECTION_GUARDS = (
     "-c lock_timeout=2s -c statement_timeout=15s -c idle_in_transaction_session_timeout=3s -c timezone=UTC"
 )
@@ -74,6 +74,8 @@ DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {}).update({"options": CONNECTION_GUARDS, "connect_timeout": 3})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+JOURNAL = "accounts.activity.SealedJournal"  # keeps the record of every change (ampdr/lifecycle.py)
 
 AUTH_USER_MODEL = "accounts.Person"
 AUTH_PASSWORD_VALIDATORS = [
@@ -129,4 +131,5 @@ SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")
 SUPPORT_HOURS = env.str("SUPPORT_HOURS", default="")
 SUPPORT_ANSWERS_LIVE_WITHIN = env.str("SUPPORT_ANSWERS_LIVE_WITHIN", default="")
 
+PROVIDERS = env.dict("PROVIDERS", default={})  # site code -> provider, where it differs from the site's row
 SIMULATION_LEDGER = env.str("SIMULATION_LEDGER", default=str(BASE_DIR / ".run" / "ledger.sqlite3"))

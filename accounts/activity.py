@@ -1,0 +1,204 @@
+"""The audit log: how a batch is written and sealed, and how the record is proved.
+
+Each batch of an account's rows gets one seal: the digest of its rows, chained to the seal before it. A row changed,
+added or taken away later no longer fits its seal; a seal changed or cut no longer fits the head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import datetime
+
+from django.apps import apps
+from django.db.models import Count, F, Func, OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models import fields as column
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Left
+
+from accounts.models import Activity, Head, Seal
+from ampdr.lifecycle import LIFECYCLES, Actor, Entry, LastChange, Lifecycle, Stateful, Tallies, insert_select
+
+COLUMNS = (
+    "account", "batch", "at", "actor", "person_id", "staff", "via", "kind", "event", "subject_id",
+    "vm", "vm_name", "about", "from_state", "to_state", "reason", "facts",
+)  # fmt: skip
+
+
+class SealedJournal:
+    """The kernel's Journal, kept in this database."""
+
+    def write(
+        self, batch: uuid.UUID, at: datetime, entries: Sequence[Entry], tallies: Tallies, touched: Set[int]
+    ) -> None:
+        """Inserts the Activity rows, then locks the heads, in account order and last of all, and seals."""
+        for entry in entries:
+            _insert(entry, batch, at)
+        digests = _digests(Activity.objects.filter(batch=batch)) if entries else {}
+        _seal(batch, at, digests, tallies, touched)
+
+    def last(self, kind: str, subject_id: int) -> LastChange | None:
+        row = Activity.objects.filter(kind=kind, subject_id=subject_id).order_by("-id").first()
+        return LastChange(name_of(row.actor, row.staff), row.at) if row else None
+
+
+def name_of(actor: str, staff: bool) -> str:
+    """A name as the log shows it: staff are marked."""
+    return f"{actor}, Support" if staff else actor
+
+
+def _insert(entry: Entry, batch: uuid.UUID, at: datetime) -> None:
+    kind, event = entry.event.split(".")
+    road: Mapping[str, str] = entry.subjects.model.IN_ACTIVITY
+    actor: Actor = entry.actor
+    constant = {
+        "batch": Value(batch, output_field=column.UUIDField()),
+        "at": Value(at, output_field=column.DateTimeField()),
+        "actor": _text(actor.name),
+        "person_id": Value(actor.person_id, output_field=column.BigIntegerField(null=True)),
+        "staff": Value(actor.staff, output_field=column.BooleanField()),
+        "via": _text(actor.via),
+        "kind": _text(kind),
+        "event": _text(event),
+        "from_state": _text(entry.from_state),
+        "to_state": _text(entry.to_state),
+        "reason": _text(entry.reason),
+        "facts": Value(dict(entry.facts), output_field=Activity._meta.get_field("facts")),
+    }
+    found: dict[str, Combinable] = {
+        "account": F(road["account"]) if "account" in road else Value(None, output_field=column.BigIntegerField()),
+        "subject_id": F("pk"),
+        "vm": F(road["vm"]) if "vm" in road else Value(None, output_field=column.UUIDField()),
+        "vm_name": Left(F(road["vm_name"]), 128, output_field=TextField()) if "vm_name" in road else _text(""),
+        "about": Coalesce(F(road["about"]), _text(""), output_field=TextField()) if "about" in road else _text(""),
+    }
+    expressions = [found[name] if name in found else constant[name] for name in COLUMNS]
+    insert_select(Activity, COLUMNS, entry.subjects.order_by("pk").values_list(*expressions))
+
+
+def _text(words: str) -> Value:
+    return Value(words, output_field=TextField())
+
+
+class _RowText(Func):
+    """One row as canonical text: a JSON array of its sealed columns, times in microseconds since 1970."""
+
+    function = "jsonb_build_array"
+    output_field = TextField()
+
+
+class _RowsDigest(Func):
+    """SHA-256, in hex, of the rows' texts in the order of their ids."""
+
+    template = "encode(sha256(convert_to(string_agg((%(expressions)s)::text, chr(10) ORDER BY id), 'UTF8')), 'hex')"
+    output_field = TextField()
+    contains_aggregate = True
+
+
+class _Microseconds(Func):
+    template = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
+    output_field = column.BigIntegerField()
+
+
+def _digests(rows: QuerySet[Activity]) -> dict[int | None, tuple[str, int]]:
+    """Account (None: the installation) -> digest and number of its rows."""
+    text = _RowText(*[_Microseconds("at") if name == "at" else F(name) for name in Activity.SEALED])
+    found = rows.order_by().values("account_id").annotate(digest=_RowsDigest(text), n=Count("pk"))
+    return {row["account_id"]: (row["digest"], row["n"]) for row in found}
+
+
+def _seal(
+    batch: uuid.UUID,
+    at: datetime,
+    digests: Mapping[int | None, tuple[str, int]],
+    tallies: Tallies,
+    touched: Set[int],
+) -> None:
+    heads = _locked_heads({*digests, *(account for account, _ in tallies), *touched})
+    seals = [_next_seal(head, batch, at, *digests[head.account_id]) for head in heads if head.account_id in digests]
+    for head in heads:
+        head.version += 1
+        for counter in Head.COUNTERS:
+            if difference := tallies.get((head.account_id or 0, counter)):
+                setattr(head, counter, getattr(head, counter) + difference)
+    Seal.objects.bulk_create(seals)
+    changed = ["number", "hash", "version", *{counter for _, counter in tallies}]
+    Head.objects.bulk_update(heads, changed)
+
+
+def _locked_heads(accounts: set[int | None]) -> list[Head]:
+    rows = Head.objects.filter(account__in=[account for account in accounts if account is not None])
+    if None in accounts:
+        rows = rows | Head.objects.filter(account=None)
+    return list(rows.order_by("account_id").select_for_update(no_key=True))
+
+
+def _next_seal(head: Head, batch: uuid.UUID, at: datetime, digest: str, rows: int) -> Seal:
+    seal = Seal(
+        account_id=head.account_id, number=head.number + 1, batch=batch, rows=rows, digest=digest, previous=head.hash,
+        at=at, hash=chain(head.number + 1, head.hash, digest, rows),
+    )  # fmt: skip
+    head.number, head.hash = seal.number, seal.hash
+    return seal
+
+
+def chain(number: int, previous: str, digest: str, rows: int) -> str:
+    """The hash of a seal: SHA-256 over its number, the hash before it, its rows' digest and their number."""
+    return hashlib.sha256(f"{number}:{previous}:{digest}:{rows}".encode()).hexdigest()
+
+
+# ---- Proof ---------------------------------------------------------------------------------------------------------
+
+
+def faults() -> Iterator[str]:
+    """Everything that doesn't fit, in words; nothing when the record is whole. Reads batch by batch."""
+    for head in Head.objects.select_related("account").order_by("account_id"):
+        yield from _faults_of_chain(head)
+    yield from _faults_without_seal()
+    for life in LIFECYCLES.values():
+        yield from _faults_of_paths(life)
+
+
+def _faults_of_chain(head: Head) -> Iterator[str]:
+    whose = str(head.account or "the installation")
+    previous, number = "", 0
+    for seal in Seal.objects.filter(account=head.account).order_by("number").iterator():
+        number += 1
+        if seal.number != number or seal.previous != previous:
+            yield f"{whose}: seal {seal.number} doesn't follow seal {number - 1}: a seal was taken away or changed."
+        if seal.hash != chain(seal.number, seal.previous, seal.digest, seal.rows):
+            yield f"{whose}: seal {seal.number} was changed."
+        rows = Activity.objects.filter(batch=seal.batch, account=head.account)
+        if _digests(rows).get(head.account_id, ("", 0)) != (seal.digest, seal.rows):
+            yield f"{whose}: the Activity rows of seal {seal.number} ({seal.at:%Y-%m-%d %H:%M} UTC) were changed."
+        previous, number = seal.hash, seal.number
+    if (head.number, head.hash) != (number, previous):
+        yield f"{whose}: the record ends at seal {number}, its head says {head.number}: the newest part was cut."
+
+
+def _faults_without_seal() -> Iterator[str]:
+    sealed = Seal.objects.filter(batch=OuterRef("batch"), account_id__isnull=False, account_id=OuterRef("account_id"))
+    loose = Activity.objects.filter(account__isnull=False).exclude(batch__in=Subquery(sealed.values("batch")))
+    for row in loose.order_by("id")[:20]:
+        yield f"Activity {row.pk} of {row.account}: inserted without a seal."
+
+
+def _faults_of_paths(life: Lifecycle) -> Iterator[str]:
+    """Every recorded move must be in the table, each start where the one before it ended, and the row be there now."""
+    moves = {(move.name, source, move.target) for move in life.moves.values() for source in move.sources}
+    at: dict[int, str] = {}
+    rows = Activity.objects.filter(kind=life.kind).exclude(to_state="").order_by("id")
+    for subject, event, source, target in rows.values_list("subject_id", "event", "from_state", "to_state").iterator():
+        known = at.get(subject)
+        if source and ((event, source, target) not in moves or known not in (None, source)):
+            yield f"{life.kind} {subject}: {event} from {source} to {target} is no move of the table."
+        at[subject] = target
+    yield from _faults_of_states(life, at)
+
+
+def _faults_of_states(life: Lifecycle, at: Mapping[int, str]) -> Iterator[str]:
+    models = (model for model in apps.get_models() if issubclass(model, Stateful) and model.LIFECYCLE is life)
+    for subject, state in next(models)._default_manager.values_list("pk", "state").iterator():
+        if at.get(subject) != state:
+            yield f"{life.kind} {subject} is {state}, its Activity says {at.get(subject, 'nothing')}."

@@ -1,0 +1,60 @@
+"""The door into an account: who is looking, and into which account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from accounts.actions import enter
+from accounts.models import Account
+from ampdr.errors import Refusal
+from ampdr.views import refusal_page
+
+
+class Viewer:
+    """Middleware: pages below /<account>/ get `request.actor` and `request.head`; views don't see the slug.
+
+    Whoever isn't signed in is led to the sign-in page; another account doesn't exist (404).
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with timezone.override(getattr(request.user, "time_zone", "UTC")):
+            return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        if "account" not in kwargs or request.path.startswith("/api/"):
+            return None
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        try:
+            request.actor, request.head = enter(request.user, kwargs.pop("account"))  # type: ignore[attr-defined]
+        except Refusal as refusal:
+            return refusal_page(request, refusal)
+        return None
+
+
+viewer = Viewer
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """`/` leads to the only or last used account; Support's people to admin."""
+    if not request.user.is_authenticated:
+        return redirect("sign-in")
+    mine = Account.objects.filter(memberships__person=request.user, memberships__enabled=True).order_by("name")
+    accounts = list(mine)
+    if request.user.is_staff and not accounts:
+        return redirect("admin:index")
+    if len(accounts) == 1 or request.user.last_account in accounts:
+        return redirect("vms", (request.user.last_account or accounts[0]).slug)
+    return render(request, "accounts.html", {"accounts": accounts, "layout": "bare.html"})

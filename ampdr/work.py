@@ -1,0 +1,253 @@
+"""Long-running work: the row is the queue, Celery is the doorbell.
+
+A row that workers drive says when it is due (`next_step_at`). `drive` claims a batch of due rows of one site, calls
+the provider with no transaction open, and commits the outcome for the rows that are still its own. Whoever is killed
+in between loses its lease, and another worker asks the provider again with the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, models, transaction
+from django.db.models import F, QuerySet
+
+from ampdr import clock
+from ampdr.lifecycle import PORTAL, Change, changes
+
+log = logging.getLogger("ampdr.work")
+
+BELL = "ampdr.drive"
+BATCH = 1000
+
+
+class WaitingOn(models.TextChoices):
+    """For whom a row waits; empty while it waits for nobody."""
+
+    NOBODY = "", "Automatic"
+    SUPPORT = "support", "Support"
+    CUSTOMER = "customer", "You"
+
+
+class Driven(models.Model):
+    """What a row needs to be driven. `verb` is the request to the provider that is under way, "" for none."""
+
+    next_step_at = models.DateTimeField(null=True, editable=False)
+    claim = models.UUIDField(null=True, editable=False)
+    verb = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
+    step_site = models.CharField(max_length=8, blank=True, default="", db_default="", editable=False)
+    generation = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    attempts = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    refusals = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    step = models.CharField(max_length=120, blank=True, default="", db_default="", editable=False)
+    percent = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    last_error = models.TextField(blank=True, default="", db_default="", editable=False)
+    waiting_on = models.CharField(
+        max_length=8, choices=WaitingOn, blank=True, default="", db_default="", editable=False
+    )
+
+    class Meta:
+        abstract = True
+
+
+NOTHING_TO_DO: dict[str, Any] = {"verb": "", "next_step_at": None, "claim": None, "step": "", "percent": 0}
+
+
+def fresh(verb: str, site: Any, **facts: Any) -> dict[str, Any]:
+    """The columns of a row that is due at once to ask `site`'s provider for `verb`."""
+    return {
+        "verb": verb, "step_site": site, "next_step_at": clock.db_now(), "claim": None, "attempts": 0, "refusals": 0,
+        "accepted_at": None, "step": "", "percent": 0, "last_error": "", "waiting_on": WaitingOn.NOBODY, **facts,
+    }  # fmt: skip
+
+
+class Duty(ABC):
+    """One kind of driven row and what is done for it. Subclasses are found by `duties`, in order of `priority`."""
+
+    name: ClassVar[str]
+    model: ClassVar[type[Any]]
+    priority: ClassVar[int]
+    order: ClassVar[tuple[str, ...]] = ("next_step_at", "pk")
+    size: ClassVar[int] = BATCH
+
+    def due(self) -> QuerySet[Any]:
+        """The due rows of this duty; narrow it where several duties share a model."""
+        return self.model._default_manager.filter(next_step_at__lte=clock.db_now())
+
+    def load(self, keys: Sequence[int]) -> list[Any]:
+        """The claimed rows as `call` wants them."""
+        return list(self.model._default_manager.filter(pk__in=keys))
+
+    def call(self, site: str, rows: list[Any]) -> Any:
+        """Talks to the outside, with no transaction and no lock open. Its answer goes to `commit`."""
+        return None
+
+    @abstractmethod
+    def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
+        """Writes the outcome for `mine`, rows locked in key order, and sets when each is due next."""
+
+
+_duties: list[Duty] = []
+
+
+def register(duty: type[Duty]) -> type[Duty]:
+    """Class decorator: makes a duty known to every process that drives."""
+    _duties.append(duty())
+    _duties.sort(key=lambda known: known.priority)
+    return duty
+
+
+@dataclass(frozen=True)
+class Batch:
+    duty: Duty
+    token: uuid.UUID
+    site: str
+    keys: list[int]
+
+    @property
+    def rows(self) -> QuerySet[Any]:
+        """The rows that nobody else has taken over."""
+        return self.duty.model._default_manager.filter(pk__in=self.keys, claim=self.token)
+
+
+def drive(limit: int = 100_000) -> int:
+    """Does what is due until nothing is, or `limit` rows were driven. Returns how many rows it drove.
+
+    After each batch it begins again at the first duty, so that a live failover never waits behind a long provisioning.
+    """
+    driven = 0
+    while driven < limit and (batch := _next_batch()):
+        if len(batch.keys) == batch.duty.size:
+            ring()  # a second worker, before this batch is done
+        perform(batch)
+        driven += len(batch.keys)
+    return driven
+
+
+def _next_batch() -> Batch | None:
+    for duty in _duties:
+        if batch := claim(duty):
+            return batch
+    return None
+
+
+def claim(duty: Duty) -> Batch | None:
+    """Takes due rows of one site for one lease, by the database's clock; passes over rows that others hold."""
+    due = duty.due().order_by(*duty.order).select_for_update(skip_locked=True, no_key=True, of=("self",))
+    with transaction.atomic(durable=True):
+        first = due.values_list("pk", "step_site").first()
+        if first is None:
+            return None
+        keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[: duty.size])
+        batch = Batch(duty, uuid.uuid4(), first[1], keys)
+        lease = timedelta(seconds=settings.LEASE_SECONDS)
+        duty.model._default_manager.filter(pk__in=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
+    return batch
+
+
+def perform(batch: Batch) -> None:
+    """Calls and commits. Silence is not failure: the same key is asked again after a pause."""
+    try:
+        answer = batch.duty.call(batch.site, batch.duty.load(batch.keys))
+    except Exception as error:
+        log.warning("%s at %s: no answer: %s", batch.duty.name, batch.site or "-", error)
+        put_off(batch, str(error) or type(error).__name__)
+        return
+    try:
+        _commit(batch, batch.keys, answer)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the lease brings these rows back
+    except Exception:
+        log.exception("%s: a batch of %d could not be written, trying row by row", batch.duty.name, len(batch.keys))
+        _commit_one_by_one(batch, answer)
+
+
+def _commit(batch: Batch, keys: list[int], answer: Any) -> None:
+    with changes(PORTAL) as change:
+        locked = batch.rows.filter(pk__in=keys).order_by("pk").select_for_update(no_key=True, of=("self",))
+        held = list(locked.values_list("pk", flat=True))
+        if held:
+            batch.duty.commit(change, batch.duty.model._default_manager.filter(pk__in=held), answer)
+            batch.rows.filter(pk__in=held).update(claim=None)
+
+
+def _commit_one_by_one(batch: Batch, answer: Any) -> None:
+    """One poisoned row never holds back 999: it is set aside with its error and waits for Support."""
+    for key in batch.keys:
+        try:
+            _commit(batch, [key], answer)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.exception("%s %d waits for Support", batch.duty.name, key)
+            pause = clock.db_now(timedelta(seconds=10 * settings.LEASE_SECONDS))
+            words = {"last_error": f"{type(error).__name__}: {error}", "waiting_on": WaitingOn.SUPPORT}
+            batch.rows.filter(pk=key).update(claim=None, next_step_at=pause, **words)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """1, 2, 4 ... seconds, up to a lease (30 s by default; a shorter lease shortens all of them alike)."""
+    lease: float = settings.LEASE_SECONDS
+    return timedelta(seconds=min(lease, lease / 30 * 2 ** min(attempts, 10)))
+
+
+def put_off(batch: Batch, error: str) -> None:
+    """The outcome is unknown: ask again with the same key after a growing pause.
+
+    All due rows of the same duty and site wait as long, so that a dead provider doesn't hold every worker.
+    """
+    with transaction.atomic(durable=True):
+        locked = batch.rows.order_by("pk").select_for_update(no_key=True, of=("self",))
+        attempts = max(locked.values_list("attempts", flat=True), default=0)
+        until = clock.db_now(pause_after(attempts))
+        batch.rows.update(
+            claim=None, next_step_at=until, accepted_at=None, attempts=F("attempts") + 1, last_error=error[:2000]
+        )
+        waiting = batch.duty.due().filter(step_site=batch.site).select_for_update(skip_locked=True, of=("self",))
+        keys = list(waiting.values_list("pk", flat=True)[:BATCH])
+        batch.duty.model._default_manager.filter(pk__in=keys).update(next_step_at=until)
+
+
+class _Bell:
+    silent_until = 0.0
+
+
+def ring() -> None:
+    """Tells the workers that there is work: one message without content, after commit.
+
+    Never raises and takes 0.3 s at most; after a failure it keeps silent for 15 s, since the drivers sweep anyway.
+    """
+    transaction.on_commit(_ring)
+
+
+def _ring() -> None:
+    if time.monotonic() < _Bell.silent_until:
+        return
+    try:
+        current_app.send_task(BELL, retry=False, expires=60)
+    except Exception as error:
+        _Bell.silent_until = time.monotonic() + 15
+        log.warning("the broker doesn't take messages (%s): the drivers go on without it", error)
+
+
+def sweep_for_ever() -> None:
+    """What `manage.py drive --loop` does: drives whatever is due, every few seconds, whatever happens."""
+    while True:
+        try:
+            drive()
+        except DatabaseError as error:
+            log.warning("the database is away: %s", error)
+        except Exception:
+            log.exception("a sweep failed")
+        close_old_connections()
+        time.sleep(settings.SWEEP_SECONDS)

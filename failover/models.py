@@ -1,0 +1,159 @@
+"""Tickets, their lines, and what was used when a line started."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import Account, Person, TenantQuerySet
+from ampdr import clock
+from ampdr.lifecycle import Stateful
+from ampdr.work import Driven
+from failover.lifecycle import FAILOVER, STARTED, TICKET
+from inventory.models import VM
+from replication.models import Replication
+
+
+class Kind(models.TextChoices):
+    """What a ticket asks for. `terminate` names running failovers of a live or test ticket (`about`)."""
+
+    LIVE = "live", "Live failover"
+    TEST = "test", "Test failover"
+    TERMINATE = "terminate", "Termination"
+
+
+class Ticket(Stateful, Driven):
+    """FO-n: a request for one to many VMs of one account and one source site, and the decision on it. Never edited."""
+
+    LIFECYCLE = TICKET
+    TENANT_PATH = "account"
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account", "about": "number"}
+    CARRIES = ("account_id", "kind", "number")
+
+    state = models.CharField(max_length=24, choices=TICKET.choices(), default=TICKET.initial, editable=False)
+    number = models.CharField(max_length=16, unique=True)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind)
+    about = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="requests")
+    source = models.CharField(max_length=8)
+    target = models.CharField(max_length=8)
+    vm_count = models.PositiveIntegerField()
+    point_at = models.DateTimeField(null=True)  # the chosen recovery point; null: the newest at start
+    ends_at = models.DateTimeField(null=True)  # a test's end date
+    reason = models.TextField(blank=True, default="", db_default="")
+    requested_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(default=clock.now)
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    decision_reason = models.TextField(blank=True, default="", db_default="")
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "failover ticket"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | ~Q(decided_by=F("requested_by")) | Q(state="withdrawn"),
+                name="requester_is_not_the_approver",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["account", "-id"], name="ticket_list"),
+            models.Index(fields=["state", "kind", "requested_at"], name="ticket_queue"),
+            models.Index(fields=["next_step_at"], name="ticket_due", condition=Q(next_step_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def title(self) -> str:
+        return f"{self.get_kind_display()} {self.number}"
+
+
+class Failover(Stateful, Driven):
+    """One VM's line of a live or test ticket, and the operation on that VM once the ticket is approved.
+
+    `fenced` tells how it stands with the source of a live one: "" not asked, "pending" asked, "yes" barred.
+    """
+
+    LIFECYCLE = FAILOVER
+    TENANT_PATH = "ticket__account"
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {
+        "account": "ticket__account", "vm": "vm__uuid", "vm_name": "vm__name", "about": "ticket__number",
+    }  # fmt: skip
+    CARRIES = ("vm_id", "kind", "ticket__account_id")
+
+    state = models.CharField(max_length=24, choices=FAILOVER.choices(), default=FAILOVER.initial, editable=False)
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="lines")
+    vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="failovers")
+    replication = models.ForeignKey(Replication, on_delete=models.PROTECT, related_name="failovers")
+    kind = models.CharField(max_length=10, choices=Kind)
+    source = models.CharField(max_length=8)
+    target = models.CharField(max_length=8)
+    point_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    mode = models.CharField(max_length=10, blank=True, default="", db_default="")
+    fenced = models.CharField(max_length=8, blank=True, default="", db_default="")
+    fence_generation = models.PositiveIntegerField(default=1, db_default=1)
+    running_at = models.DateTimeField(null=True)
+    confirmed_at = models.DateTimeField(null=True)
+    confirmed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["vm"], condition=Q(state="requested"), name="one_requested_per_vm"),
+            models.UniqueConstraint(fields=["vm"], condition=Q(state__in=STARTED), name="one_started_per_vm"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["step_site", "kind", "next_step_at"],
+                name="failover_due",
+                condition=Q(next_step_at__isnull=False),
+            ),
+            models.Index(fields=["ticket", "state"], name="failover_of_ticket"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vm.name} in {self.ticket.number}"
+
+
+class Named(models.Model):
+    """A running failover that a `terminate` ticket names. `waiting`: in at most one waiting ticket."""
+
+    TENANT_PATH = "ticket__account"
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="names")
+    failover = models.ForeignKey(Failover, on_delete=models.PROTECT, related_name="named_in")
+    waiting = models.BooleanField(default=True, db_default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["failover"], condition=Q(waiting=True), name="one_waiting_termination"),
+            models.UniqueConstraint(fields=["ticket", "failover"], name="named_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.failover_id} in {self.ticket_id}"
+
+
+class Launch(models.Model):
+    """What was used when a line came to run: recorded once per start, and kept."""
+
+    TENANT_PATH = "failover__ticket__account"
+
+    failover = models.OneToOneField(Failover, on_delete=models.PROTECT, related_name="launch")
+    mode = models.CharField(max_length=10)
+    point_at = models.DateTimeField(null=True)
+    loss_seconds = models.FloatField(null=True)
+    address = models.GenericIPAddressField(null=True)
+    running_since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.mode} start of {self.failover_id}"

@@ -1,0 +1,111 @@
+"""What every page shows around its content: the menu with its counts, the account, Support, the theme, the time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from ampdr import clock
+from ampdr.lifecycle import Actor
+from ampdr.views import chosen_theme, support
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A menu item. Its address is the URL `name` with the account's slug; without such a URL it isn't on the menu.
+
+    `permission` is what opens it (empty: any member); `counter` names a count of `counts`.
+    """
+
+    label: str
+    name: str
+    icon: str
+    permission: str = ""
+    counter: str = ""
+
+
+MENU: tuple[tuple[str, tuple[Screen, ...]], ...] = (
+    ("", (Screen("Overview", "overview", "layout-dashboard"),)),
+    (
+        "Infrastructure",
+        (
+            Screen("Virtual Machines", "vms", "server", "read_vms", "vms"),
+            Screen("Replication", "replication", "copy", "read_replication"),
+            Screen("Failovers", "failovers", "arrow-right-left", "read_replication", "failovers"),
+            Screen("SSL/VPN", "vpn", "key-round", "read_vpn"),
+        ),
+    ),
+    (
+        "Security",
+        (
+            Screen("FIM", "fim", "file-check-2", "read_fim"),
+            Screen("Malware Protection", "malware", "bug", "read_malware"),
+            Screen("Patching", "patching", "package-check", "read_patching"),
+        ),
+    ),
+    (
+        "Support",
+        (
+            Screen("Tickets", "tickets", "life-buoy", "read_tickets"),
+            Screen("Notifications", "notifications", "bell"),
+        ),
+    ),
+    (
+        "Account",
+        (
+            Screen("Users", "users", "users", "read_identity"),
+            Screen("Roles + Permissions", "roles", "user-cog", "read_identity"),
+            Screen("Authorized users", "authorized-users", "user-check"),
+            Screen("Activity", "activity", "history", "read_activity"),
+        ),
+    ),
+)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor of every page. Outside of an account (sign-in, admin, errors) the menu is empty."""
+    actor: Actor | None = getattr(request, "actor", None)
+    return {
+        "actor": actor,
+        "menu": menu(request, actor) if actor else [],
+        "account": {"name": actor.account_name, "slug": actor.account_slug} if actor else None,
+        "accounts": getattr(request, "accounts", ()),
+        "support": support(),
+        "theme": chosen_theme(request),
+        "now": clock.now(),
+    }
+
+
+def menu(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
+    """The groups with their items, as the side menu prints them."""
+    shown = counts(request)
+    groups = [(title, [item(request, actor, screen, shown) for screen in screens]) for title, screens in MENU]
+    return [{"title": title, "items": [one for one in items if one]} for title, items in groups if any(items)]
+
+
+def item(request: HttpRequest, actor: Actor, screen: Screen, shown: dict[str, int]) -> dict[str, Any] | None:
+    """One menu item. Locked ones stay, without a count: people learn what exists, and the page says whom to ask."""
+    try:
+        href = reverse(screen.name, args=[actor.account_slug])
+    except NoReverseMatch:
+        return None
+    locked = bool(screen.permission) and not actor.can(screen.permission)
+    return {
+        "label": screen.label,
+        "href": href,
+        "icon": screen.icon,
+        "locked": locked,
+        "current": request.path == href or (screen.name != "overview" and request.path.startswith(href)),
+        "count": 0 if locked else shown.get(screen.counter, 0),
+        "note": "running or waiting" if screen.counter == "failovers" else "",
+        "hot": screen.counter == "failovers" and shown.get("live", 0) > 0,
+    }
+
+
+def counts(request: HttpRequest) -> dict[str, int]:
+    """The menu's numbers, from the account's kept counters. Yellow: a live failover runs, not: one was asked for."""
+    head = getattr(request, "head", None)
+    if head is None:
+        return {}
+    return {"vms": head.all_vms, "failovers": head.running + head.waiting, "live": head.live}

@@ -1,0 +1,338 @@
+"""What workers do for tickets and failovers.
+
+The ticket is the throttle: each step of it makes one batch of its lines due, or drops one batch. The lines then go
+through the provider. The change of rows on every VM-keyed screen is the same transaction as the change of state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.postgres.functions import RandomUUID
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
+
+from ampdr import clock, work
+from ampdr.lifecycle import PORTAL, Change, changes
+from ampdr.work import BATCH, NOTHING_TO_DO, Duty, WaitingOn, fresh
+from failover.lifecycle import OPEN, STARTED
+from failover.models import Failover, Kind, Launch, Named, Ticket
+from inventory.actions import add, relist, remove
+from inventory.models import VM, Role, Site
+from replication.models import Replication
+from replication.providers import provider_of
+from replication.providers.base import Kind as Ask
+from replication.providers.base import Progress, Request, Unreachable
+from replication.tasks import Answers, ProviderDuty
+
+START = {Kind.LIVE: Ask.FENCE, Kind.TEST: Ask.START_TEST}
+LOOK_AGAIN = timedelta(seconds=1)
+
+
+# ---- What the lower apps must know of open failovers, written after every move of lines ------------------------------
+
+
+def tell(change: Change, vms: Sequence[int]) -> None:
+    """`held_by` of the replications, and what lists show, follow the open failovers of these VMs."""
+    mine = Failover.objects.filter(vm=OuterRef("vm"), state__in=OPEN)
+    holder = mine.annotate(last=Case(When(state="requested", then=1), default=0)).order_by("last", "kind")
+    replications = Replication.objects.filter(vm__in=vms).exclude(state="stopped").order_by("pk")
+    keys = list(replications.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    number = Subquery(holder.values("ticket__number")[:1])
+    Replication.objects.filter(pk__in=keys).update(held_by=Coalesce(number, Value("")))
+    relist(change, VM.objects.filter(family__in=vms), **_shown_of_failovers())
+
+
+def _shown_of_failovers() -> dict[str, Any]:
+    """On an original: its live failover's state before its test's. On a stand-in: that of the failover that made it."""
+    of_family = Failover.objects.filter(vm=OuterRef("family"), state__in=OPEN)
+    telling = of_family.order_by("kind", "state").filter(Q(kind=Kind.LIVE) | ~Q(state="running"))
+    maker = Failover.objects.filter(uuid=OuterRef("made_by"))
+    holder = of_family.annotate(last=Case(When(state="requested", then=1), default=0)).order_by("last", "kind")
+    number = Coalesce(Subquery(maker.values("ticket__number")[:1]), Subquery(holder.values("ticket__number")[:1]))
+    state = Coalesce(Subquery(maker.values("state")[:1]), Subquery(telling.values("state")[:1]))
+    return {"held_by": Coalesce(number, Value("")), "failover_state": Coalesce(state, Value(""))}
+
+
+def _vms(rows: Sequence[Any]) -> list[int]:
+    return [row.vm_id for row in rows]
+
+
+def _tally(change: Change, rows: Sequence[Any], counter: str, sign: int) -> None:
+    for row in rows:
+        change.tally(row.ticket__account_id, counter, sign)
+
+
+# ---- Tickets ---------------------------------------------------------------------------------------------------------
+
+
+@work.register
+class Spread(Duty):
+    """A decided ticket hands its decision to its lines, one batch at a time."""
+
+    name, model, priority, size = "spread tickets", Ticket, 20, 1
+
+    def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
+        ticket = mine.get()
+        more = _STEPS[ticket.kind == Kind.TERMINATE, ticket.state == "approved"](change, ticket)
+        mine.update(next_step_at=more, claim=None, attempts=0)
+        work.ring()
+
+
+def _start_lines(change: Change, ticket: Ticket) -> Any:
+    """Starts the lines that nothing stands in the way of. A running test of the same VM is terminated first."""
+    others = Failover.objects.filter(vm=OuterRef("vm"), state__in=STARTED)
+    lines = Failover.objects.filter(ticket=ticket, state="requested")
+    free = lines.filter(~Exists(others)).order_by("pk")[:BATCH]
+    rows = fire(change, free, "start", **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
+    blocked = lines.exclude(pk__in=[row.pk for row in rows]).order_by("pk")[:BATCH]
+    tests = Failover.objects.filter(vm__in=list(blocked.values_list("vm", flat=True)), kind=Kind.TEST, state="running")
+    with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
+        fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
+    if not blocked:
+        return None
+    return clock.db_now(timedelta() if len(rows) == BATCH else LOOK_AGAIN)
+
+
+def _start_site(ticket: Ticket) -> str:
+    return ticket.source if ticket.kind == Kind.LIVE else ticket.target
+
+
+def _drop_lines(change: Change, ticket: Ticket) -> Any:
+    lines = Failover.objects.filter(ticket=ticket, state="requested")
+    rows = fire(change, lines.order_by("pk")[:BATCH], "drop", **NOTHING_TO_DO)
+    return clock.db_now() if len(rows) == BATCH else None
+
+
+def _terminate_named(change: Change, ticket: Ticket) -> Any:
+    named = Failover.objects.filter(named_in__ticket=ticket, named_in__waiting=True)
+    batch = list(named.order_by("pk").values_list("pk", flat=True)[:BATCH])
+    mine = Failover.objects.filter(pk__in=batch)
+    facts = fresh(Ask.STOP, F("target"))
+    with changes(PORTAL, f"{ticket.number} was approved") as told:
+        fire(told, mine.filter(state="running"), "terminate", **facts)
+        failed = mine.filter(state="termination_failed")
+        fire(told, failed, "retry_termination", **{**facts, "generation": F("generation") + 1})
+    _no_longer_waiting(ticket, batch)
+    return clock.db_now() if len(batch) == BATCH else None
+
+
+def _let_named_go(change: Change, ticket: Ticket) -> Any:
+    _no_longer_waiting(ticket, list(ticket.names.values_list("failover", flat=True)))
+    return None
+
+
+def _no_longer_waiting(ticket: Ticket, failovers: list[int]) -> None:
+    Named.objects.filter(ticket=ticket, failover__in=failovers).update(waiting=False)
+
+
+_STEPS: dict[tuple[bool, bool], Callable[[Change, Ticket], Any]] = {
+    (False, True): _start_lines,
+    (False, False): _drop_lines,
+    (True, True): _terminate_named,
+    (True, False): _let_named_go,
+}
+
+
+def fire(change: Change, lines: QuerySet[Failover], move: str, **facts: Any) -> list[Any]:
+    """Moves lines, and tells the lower apps."""
+    rows = change.fire(Failover.objects.filter(pk__in=list(lines.values_list("pk", flat=True))), move, **facts)
+    if rows:
+        tell(change, _vms(rows))
+    return rows
+
+
+# ---- Lines -----------------------------------------------------------------------------------------------------------
+
+
+@work.register
+class Carry(ProviderDuty):
+    """Carries lines through the provider: fence, start, stop, release. Live before test."""
+
+    name, model, priority, order = "carry failovers", Failover, 10, ("kind", "next_step_at", "pk")
+
+    def load(self, keys: Sequence[int]) -> list[Failover]:
+        return list(Failover.objects.filter(pk__in=keys).select_related("vm", "ticket").order_by("pk"))
+
+    def request(self, row: Failover) -> Request:
+        generation = row.fence_generation if row.verb == Ask.FENCE else row.generation
+        return Request(
+            key=f"{row.uuid}:{row.verb}:{generation}", kind=Ask(row.verb), subject=str(row.uuid),
+            vm=str(row.vm.uuid), name=row.vm.name, source=row.source, target=row.target, point=row.point_at,
+            disk_gb=row.vm.disk_gb,
+        )  # fmt: skip
+
+    def call(self, site: str, rows: list[Any]) -> Answers:
+        """A source that doesn't answer doesn't hold a live failover up: those lines go on unplanned."""
+        fencing = any(_awaits_fence(row) for row in rows)
+        if fencing and not _answers(site):
+            return Answers({}, SOURCE_SILENT)
+        return super().call(site, rows)
+
+    def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
+        unplanned = [row for row in rows if silence == SOURCE_SILENT and _awaits_fence(row)]
+        if unplanned:
+            mine = Failover.objects.filter(pk__in=[row.pk for row in unplanned])
+            mine.update(**fresh(Ask.START_LIVE, F("target"), mode="unplanned", fenced="pending"))
+            change.note(mine, "failover.source_silent")
+        if others := [row for row in rows if row not in unplanned]:
+            super().unknown(change, others, silence)
+
+    def raise_generation(self, rows: list[Any]) -> None:
+        super().raise_generation([row for row in rows if row.verb != Ask.FENCE])
+        fences = [row.pk for row in rows if row.verb == Ask.FENCE]
+        Failover.objects.filter(pk__in=fences).update(fence_generation=F("fence_generation") + 1)
+
+    def done(self, change: Change, rows: list[Failover], progress: Mapping[int, Progress]) -> None:
+        for step, keys in _by_step(rows).items():
+            _AFTER[step](change, Failover.objects.filter(pk__in=keys), progress)
+
+    def failed(self, change: Change, rows: list[Failover], reason: str) -> None:
+        """Starting and Terminating fail as states; what can't fail (Undoing, a late fence) waits for Support."""
+        facts = {"next_step_at": None, "claim": None, "last_error": reason, "waiting_on": WaitingOn.SUPPORT}
+        self.raise_generation(rows)
+        with changes(PORTAL, reason) as told:
+            for state, move in (("starting", "fail_start"), ("terminating", "fail_termination")):
+                if keys := [row.pk for row in rows if row.state == state]:
+                    fire(told, Failover.objects.filter(pk__in=keys), move, **facts)
+        others = [row.pk for row in rows if row.state not in ("starting", "terminating")]
+        Failover.objects.filter(pk__in=others).update(**facts)
+
+
+SOURCE_SILENT = "The source site doesn't answer."
+
+
+def _awaits_fence(row: Failover) -> bool:
+    return row.verb == Ask.FENCE and row.state == "starting"
+
+
+def _answers(site: str) -> bool:
+    try:
+        return provider_of(site).health().answers
+    except Unreachable:
+        return False
+
+
+def _by_step(rows: list[Failover]) -> dict[tuple[str, str, str], list[int]]:
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for row in rows:
+        found.setdefault((row.kind, row.state, row.verb), []).append(row.pk)
+    return found
+
+
+Next = Callable[[Change, "QuerySet[Failover]", Mapping[int, Progress]], None]
+
+
+def _start_after_fence(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    lines.update(**fresh(Ask.START_LIVE, F("target"), mode="planned", fenced="yes"))
+    change.note(lines, "failover.fenced")
+
+
+def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    """Running. Live: the original is hidden, the stand-in takes its place, replication pauses."""
+    _record_launches(change, lines, progress)
+    rows = fire(change, lines, "run", **NOTHING_TO_DO, running_at=change.at)
+    if rows[0].kind == Kind.LIVE:
+        lines.filter(fenced="pending").update(**fresh(Ask.FENCE, F("source")))
+        protected = Replication.objects.filter(vm__in=_vms(rows), state="protected")
+        change.fire(protected, "pause", next_step_at=None, flag="")
+        relist(change, VM.objects.filter(pk__in=_vms(rows)), shown=False, protection="paused")
+        _tally(change, rows, "running", 1)
+    else:
+        lines.update(next_step_at=F("ends_at"))
+        relist(change, VM.objects.filter(pk__in=_vms(rows)), last_test_at=change.at)
+    _add_stand_ins(change, lines)
+
+
+def _record_launches(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    """What was used differs from line to line: it goes into rows of its own."""
+    launches = []
+    for pk, mode, kind in lines.order_by("pk").values_list("pk", "mode", "kind"):
+        result = progress[pk].result
+        launches.append(
+            Launch(
+                failover_id=pk, mode=mode or kind, running_since=(result and result.running_since) or change.at,
+                point_at=result and result.point, loss_seconds=result and result.loss_seconds,
+                address=(result and result.address) or None,
+            )
+        )  # fmt: skip
+    Launch.objects.bulk_create(launches)
+
+
+def _add_stand_ins(change: Change, lines: QuerySet[Failover]) -> None:
+    site = Site.objects.filter(code=OuterRef("target")).values("pk")[:1]
+    columns = {
+        "account": F("vm__account"), "site": Subquery(site), "name": F("vm__name"), "slug": F("vm__slug"),
+        "role": Case(When(kind=Kind.LIVE, then=Value(Role.LIVE)), default=Value(Role.TEST)), "original": F("vm"),
+        "made_by": F("uuid"), "os": F("vm__os"), "address": F("launch__address"), "uuid": RandomUUID(),
+        "generation": F("vm__generation"), "disk_gb": F("vm__disk_gb"), "power": Value("on"),
+        "made_at": Value(change.at), "failover_state": Value("running"), "held_by": F("ticket__number"),
+    }  # fmt: skip
+    made_by = list(lines.values_list("uuid", flat=True))
+    rows = lines.order_by("pk").values_list(*columns.values())
+    add(change, list(columns), rows, VM.objects.filter(made_by__in=made_by))
+
+
+def _fenced_late(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    lines.update(**NOTHING_TO_DO, fenced="yes")
+    change.note(lines, "failover.fenced")
+
+
+def _release_or(finish: Next) -> Next:
+    """After the failover VM is gone: a source that was stopped or barred is released; without one, that was all."""
+
+    def after(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+        barred = list(lines.filter(kind=Kind.LIVE).exclude(fenced="", state="undoing").values_list("pk", flat=True))
+        Failover.objects.filter(pk__in=barred).update(**fresh(Ask.RELEASE, F("source")))
+        if free := list(lines.exclude(pk__in=barred).values_list("pk", flat=True)):
+            finish(change, Failover.objects.filter(pk__in=free), progress)
+
+    return after
+
+
+def _undone(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    fire(change, lines, "undone", **NOTHING_TO_DO)
+
+
+def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    """Terminated: the stand-in is deleted; after a live one the original is back and its replication goes on."""
+    rows = fire(change, lines, "end", **NOTHING_TO_DO)
+    live = rows[0].kind == Kind.LIVE
+    if live:
+        paused = Replication.objects.filter(vm__in=_vms(rows), state="paused")
+        due = {"next_step_at": Value(change.at) + F("rpo_target"), "flag": "resynchronising"}
+        change.fire(paused, "resume", resumed_at=change.at, **due)
+        _tally(change, rows, "running", -1)
+    remove(change, VM.objects.filter(made_by__in=list(lines.values_list("uuid", flat=True))))
+    if live:
+        relist(change, VM.objects.filter(pk__in=_vms(rows)), shown=True, protection="resynchronising")
+
+
+_AFTER: dict[tuple[str, str, str], Next] = {
+    (Kind.LIVE, "starting", Ask.FENCE): _start_after_fence,
+    (Kind.LIVE, "starting", Ask.START_LIVE): _run,
+    (Kind.TEST, "starting", Ask.START_TEST): _run,
+    (Kind.LIVE, "running", Ask.FENCE): _fenced_late,
+    (Kind.LIVE, "undoing", Ask.STOP): _release_or(_undone),
+    (Kind.TEST, "undoing", Ask.STOP): _undone,
+    (Kind.LIVE, "undoing", Ask.RELEASE): _undone,
+    (Kind.LIVE, "terminating", Ask.STOP): _release_or(_end),
+    (Kind.TEST, "terminating", Ask.STOP): _end,
+    (Kind.LIVE, "terminating", Ask.RELEASE): _end,
+}
+
+
+@work.register
+class EndTests(Duty):
+    """A test ends on the end date that was approved with it."""
+
+    name, model, priority = "end tests", Failover, 25
+
+    def due(self) -> QuerySet[Failover]:
+        return super().due().filter(state="running", kind=Kind.TEST, verb="")
+
+    def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
+        with changes(PORTAL, "Its end date has come") as told:
+            fire(told, mine, "terminate", **fresh(Ask.STOP, F("target")))

@@ -1,0 +1,126 @@
+"""The small cast of the tests: who may, who may only look, one of another account, two of Support."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.actions import create_account, enter, list_authorized, support
+from accounts.models import Account, Membership, Permission, Person, Role
+from ampdr import work
+from ampdr.lifecycle import PORTAL, Actor, changes
+from failover.actions import Wish, approve, request_failover, version_of
+from failover.models import Failover, Ticket
+from inventory.actions import count_new
+from inventory.models import VM, Site
+from replication.actions import place_order
+from replication.models import Order, Replication
+
+PASSWORD = "correct horse battery"
+
+
+def make_person(email: str, name: str, **facts: Any) -> Person:
+    return Person.objects.create_user(email, name, PASSWORD, **facts)
+
+
+def make_sites() -> dict[str, Site]:
+    """DFW01 and PHX01, each the other's failover site, and LHR01, which has none."""
+    cities = {"DFW01": "Dallas", "PHX01": "Phoenix", "LHR01": "London"}
+    sites = {code: Site.objects.get_or_create(code=code, defaults={"city": city})[0] for code, city in cities.items()}
+    for code, other in (("DFW01", "PHX01"), ("PHX01", "DFW01")):
+        Site.objects.filter(code=code).update(failover_site=sites[other])
+    return {site.code: site for site in Site.objects.all()}
+
+
+def join(person: Person, account: Account, *roles: str) -> Membership:
+    membership = Membership.objects.create(person=person, account=account)
+    membership.roles.set(Role.objects.filter(account=None, name__in=roles))
+    return membership
+
+
+def make_vms(account: Account, site: Site, names: Sequence[str], **facts: Any) -> list[VM]:
+    with changes(PORTAL) as change:
+        vms = VM.objects.bulk_create(
+            [VM(account=account, site=site, name=name, slug=name, os="Debian 12", disk_gb=40, **facts) for name in names]
+        )
+        count_new(change, VM.objects.filter(pk__in=[vm.pk for vm in vms]))
+    return vms
+
+
+@dataclass
+class Cast:
+    """Northwind with Priya (may do everything and is listed), Ravi (may only look), Oscar (may order, not listed);
+    Contoso with Olga; Mary and Tom of Support."""
+
+    northwind: Account
+    contoso: Account
+    priya: Person
+    ravi: Person
+    oscar: Person
+    olga: Person
+    mary: Person
+    tom: Person
+    sites: dict[str, Site]
+
+    def actor(self, name: str) -> Actor:
+        person: Person = getattr(self, name)
+        if person.is_staff:
+            return support(person)
+        return enter(person, (self.contoso if name == "olga" else self.northwind).slug)[0]
+
+
+def make_cast() -> Cast:
+    sites = make_sites()
+    northwind = create_account(PORTAL, "northwind", "Northwind Health", 4101)
+    contoso = create_account(PORTAL, "contoso", "Contoso Freight", 4102)
+    people = {
+        name: make_person(f"{name}@example.com", full, is_staff=name in ("mary", "tom"))
+        for name, full in (
+            ("priya", "Priya Raman"), ("ravi", "Ravi Patel"), ("oscar", "Oscar Lind"), ("olga", "Olga Berg"),
+            ("mary", "Mary Osei"), ("tom", "Tom Ueda"),
+        )
+    }  # fmt: skip
+    join(people["priya"], northwind, "Admin")
+    join(people["oscar"], northwind, "Technical")
+    join(people["olga"], contoso, "Admin")
+    viewer = Role.objects.create(
+        account=northwind,
+        name="Viewer",
+        permissions=[Permission.READ_VMS, Permission.READ_FIM, Permission.READ_REPLICATION],
+    )
+    join(people["ravi"], northwind).roles.set([viewer])
+    mary = support(people["mary"])
+    list_authorized(mary, northwind, people["priya"], phone="+1 555 0142")
+    list_authorized(mary, contoso, people["olga"], phone="+1 555 0143")
+    return Cast(northwind=northwind, contoso=contoso, sites=sites, **people)
+
+
+def protect(cast: Cast, vms: Sequence[VM], key: str = "order-key-1", who: str = "priya") -> Order:
+    """Orders replication for these VMs and drives it to its end (with a time scale of 0)."""
+    order = place_order(cast.actor(who), [vm.uuid for vm in vms], key)
+    work.drive()
+    assert not Replication.objects.filter(order=order).exclude(state="protected").exists()
+    return order
+
+
+def request(cast: Cast, vms: Sequence[VM], kind: str = "test", who: str = "priya", key: str = "request-key") -> Ticket:
+    """A ticket of `kind`, waiting for Support."""
+    wish = Wish(kind, [vm.uuid for vm in vms], reason="Clinic sign-in is down", site_code="phx01")
+    return request_failover(cast.actor(who), wish, f"{key}-{kind}")
+
+
+def say_yes(cast: Cast, ticket: Ticket, who: str = "mary") -> None:
+    """Support approves the ticket; nothing is driven yet."""
+    ticket.refresh_from_db()
+    approve(cast.actor(who), ticket, "Outage confirmed", version_of(ticket))
+
+
+def states(ticket: Ticket) -> list[str]:
+    return list(Failover.objects.filter(ticket=ticket).order_by("pk").values_list("state", flat=True))
+
+
+def rows(cast: Cast, account: Account | None = None) -> list[tuple[str, str]]:
+    """What every VM-keyed screen lists: name and role of each row."""
+    vms = VM.objects.filter(account=account or cast.northwind, shown=True).order_by("rank", "name_key", "family", "role")
+    return [(vm.display_name, vm.role) for vm in vms]

@@ -1,0 +1,20 @@
+import pytest
+
+from replication import tasks  # noqa: F401  the duties of both apps, as every process that drives has them
+from failover import tasks as failover_tasks  # noqa: F401
+from replication.providers import provider_of
+from tests.cast import Cast, make_cast
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return make_cast()
+
+
+@pytest.fixture(autouse=True)
+def instant(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """The simulated provider with a fresh ledger, without delays; a test sets its own faults."""
+    monkeypatch.setenv("SIMULATION_LEDGER", f"{tmp_path}/ledger.sqlite3")
+    monkeypatch.setenv("SIMULATION_TIME_SCALE", "0")
+    monkeypatch.setenv("SIMULATION_FAILOVER_TIME_SCALE", "0")
+    provider_of.cache_clear()
