@@ -1,0 +1,20 @@
+"""Addresses of failovers and of every VM-keyed screen, below /<account>/."""
+
+from django.urls import path
+
+from failover.views import lists, request, ticket, vm
+
+urlpatterns = [
+    path("", lists.overview, name="overview-redirect"),
+    path("vms/", lists.vms, name="vms"),
+    path("vms/<slug:slug>/", vm.detail, name="vm"),
+    path("vms/<slug:slug>/test/", vm.test, name="vm-test"),
+    path("security/fim/", lists.fim, name="fim"),
+    path("failovers/", ticket.index, name="failovers"),
+    path("failovers/new/", request.choose, name="failover-new"),
+    path("failovers/new/confirm/", request.confirm, name="failover-confirm"),
+    path("failovers/<str:number>/", ticket.detail, name="failover"),
+    path("failovers/<str:number>/withdraw/", ticket.withdraw, name="failover-withdraw"),
+    path("failovers/<str:number>/works/", ticket.works, name="failover-works"),
+    path("failovers/<str:number>/terminate/", request.terminate, name="failover-terminate"),
+]
