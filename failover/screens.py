@@ -99,7 +99,7 @@ def item(request: HttpRequest, actor: Actor, screen: Screen, shown: dict[str, in
         "current": request.path == href or (screen.name != "overview" and request.path.startswith(href)),
         "count": 0 if locked else shown.get(screen.counter, 0),
         "note": "running or waiting" if screen.counter == "failovers" else "",
-        "hot": screen.counter == "failovers" and shown.get("live", 0) > 0,
+        "hot": not locked and screen.counter == "failovers" and shown.get("live", 0) > 0,
     }
 
 
