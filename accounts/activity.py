@@ -160,6 +160,11 @@ def faults() -> Iterator[str]:
         yield from _faults_of_paths(life)
 
 
+def size() -> str:
+    """How much record there is, in words."""
+    return f"{Activity.objects.count()} Activity rows under {Seal.objects.count()} seals"
+
+
 def _faults_of_chain(head: Head) -> Iterator[str]:
     whose = str(head.account or "the installation")
     previous, number = "", 0

@@ -10,12 +10,11 @@ from typing import NamedTuple
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Now
 from django.utils.text import get_text_list
 
 from accounts.actions import receive
 from accounts.models import Permission, forbid_customer
-from ampdr import work
+from ampdr import clock, work
 from ampdr.errors import Absent, Conflict, Invalid
 from ampdr.lifecycle import Actor, Change, changes, insert_select
 from ampdr.numbers import next_number
@@ -77,7 +76,7 @@ def _add_lines(order: Order, vms: QuerySet[VM]) -> None:
     columns = {
         "uuid": RandomUUID(), "vm": F("pk"), "order": Value(order.pk), "state": Value(REPLICATION.initial),
         "state_since": Value(order.ordered_at), "ordered_at": Value(order.ordered_at), "source": F("site__code"),
-        "target": F("site__failover_site__code"), "step_site": F("site__code"), "next_step_at": Now(),
+        "target": F("site__failover_site__code"), "step_site": F("site__code"), "next_step_at": clock.db_now(),
         "rpo_target": Value(order.rpo_target), "retention_hours": Value(order.retention_hours),
     }  # fmt: skip
     insert_select(Replication, list(columns), vms.order_by("pk").values_list(*columns.values()))

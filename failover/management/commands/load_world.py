@@ -1,0 +1,305 @@
+"""Loads a world from a JSON file (docs/world.md): sites, staff, accounts, people, VMs and a believable past.
+
+The whole file is checked before anything is written. What is there already is left alone, so a second run changes
+nothing; the past of an account is played once, through the very verbs and workers, with the clock set back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils.text import slugify
+
+from accounts.actions import add_token, create_account, enter, list_authorized, support
+from accounts.models import Account, AuthorizedUser, Membership, Permission, Person, Role, Token
+from ampdr import clock, work
+from ampdr.lifecycle import PORTAL, changes
+from failover import actions
+from failover.models import Ticket
+from inventory.actions import count_new
+from inventory.models import VM, Site
+from replication.actions import place_order
+from replication.models import Order, RecoveryPoint, Replication
+from replication.providers import provider_of
+from replication.tasks import caught_up
+
+World = dict[str, Any]
+POINTS = timedelta(hours=3)  # how far back the recovery points of a loaded past reach
+EVERY = timedelta(minutes=5)
+
+
+class Command(BaseCommand):
+    help = "Loads a world from a JSON file, idempotently."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        world = read(options["file"])
+        with transaction.atomic():
+            add_sites(world.get("sites", []))
+            for person in world.get("staff", []):
+                add_person(person, is_staff=True)
+        for account in world.get("accounts", []):
+            new = add_account(account)
+            if account.get("history") and not Order.objects.filter(account=new).exists():
+                play(new, account)
+        self.stdout.write(f"{options['file'].name}: {VM.objects.filter(role='primary').count()} VMs are there.")
+
+
+# ---- The file --------------------------------------------------------------------------------------------------------
+
+KEYS = {
+    "world": {"about", "sites", "staff", "accounts", "demo_sign_ins"},
+    "site": {"code", "city", "failover_site", "provider"},
+    "person": {"email", "name", "password", "time_zone", "roles", "groups"},
+    "account": {"slug", "name", "number", "roles", "people", "authorized_users", "tokens", "vms", "history"},
+    "vm": {
+        "name", "site", "os", "address", "disk_gb", "power", "generation", "fim_hours_ago", "fim_changes",
+        "cannot_replicate", "behind_minutes",
+    },
+    "history": {
+        "hours_ago", "order", "test", "live", "by", "approved_by", "reason",
+        "terminated_after_hours", "undriven",
+    },
+}  # fmt: skip
+
+
+def read(file: Path) -> World:
+    """The world in the file. Raises CommandError that names every fault; nothing is written then."""
+    try:
+        world = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file}: {error}") from error
+    if faults := list(check(world)):
+        raise CommandError(f"{file} can't be loaded; nothing was written.\n" + "\n".join(faults))
+    return dict(world)
+
+
+def check(world: Any) -> list[str]:
+    """Everything that is wrong with a world, in words."""
+    if not isinstance(world, dict):
+        return ["The file must hold one JSON object."]
+    found = _unknown("world", "The world", world)
+    sites = [site.get("code", "") for site in world.get("sites", [])]
+    found += _twice("site", sites)
+    for site in world.get("sites", []):
+        found += _unknown("site", f"Site {site.get('code')}", site)
+        if site.get("failover_site") and site["failover_site"] not in sites:
+            found.append(f"Site {site['code']}: its failover site {site['failover_site']} is not in the file.")
+    staff = [person.get("email", "") for person in world.get("staff", [])]
+    found += _twice("member of staff", staff)
+    found += _twice("account", [account.get("slug", "") for account in world.get("accounts", [])])
+    for account in world.get("accounts", []):
+        found += _check_account(account, set(sites), set(staff))
+    return found
+
+
+def _check_account(account: World, sites: set[str], staff: set[str]) -> list[str]:
+    whose = f"Account {account.get('slug')}"
+    found = _unknown("account", whose, account)
+    vms = [vm.get("name", "") for vm in account.get("vms", [])]
+    found += _twice(f"VM of {whose}", vms)
+    for vm in account.get("vms", []):
+        found += _unknown("vm", f"{whose}, VM {vm.get('name')}", vm)
+        if vm.get("site") not in sites:
+            found.append(f"{whose}, VM {vm.get('name')}: there is no site {vm.get('site')} in the file.")
+    people = [person.get("email", "") for person in account.get("people", [])]
+    found += _twice(f"person of {whose}", people)
+    for listed in account.get("authorized_users", []):
+        if listed.get("email") not in people:
+            found.append(f"{whose}: authorized user {listed.get('email')} is not one of its people.")
+    for event in account.get("history", []):
+        found += _check_event(whose, event, set(vms), set(people), staff)
+    return found
+
+
+def _check_event(whose: str, event: World, vms: set[str], people: set[str], staff: set[str]) -> list[str]:
+    found = _unknown("history", f"{whose}, history", event)
+    named = event.get("order") or event.get("test") or event.get("live") or []
+    found += [f"{whose}, history: there is no VM {name}." for name in named if name not in vms]
+    if event.get("by") not in people:
+        found.append(f"{whose}, history: {event.get('by')} is not one of its people.")
+    if "order" not in event and event.get("approved_by") not in {*staff, None}:
+        found.append(f"{whose}, history: {event.get('approved_by')} is not one of the staff.")
+    return found
+
+
+def _unknown(kind: str, what: str, said: World) -> list[str]:
+    return [
+        f"{what}: “{key}” is not known. Known are {', '.join(sorted(KEYS[kind]))}." for key in said.keys() - KEYS[kind]
+    ]
+
+
+def _twice(what: str, names: list[str]) -> list[str]:
+    return [f"{what} {name} stands in the file {n} times." for name, n in Counter(names).items() if n > 1]
+
+
+# ---- What is there ---------------------------------------------------------------------------------------------------
+
+
+def add_sites(sites: list[World]) -> None:
+    for site in sites:
+        facts = {"city": site["city"], **({"provider": site["provider"]} if "provider" in site else {})}
+        Site.objects.get_or_create(code=site["code"], defaults=facts)
+    for site in sites:
+        if site.get("failover_site"):
+            pair = Site.objects.get(code=site["failover_site"])
+            Site.objects.filter(code=site["code"], failover_site=None).update(failover_site=pair)
+
+
+def add_person(said: World, **facts: Any) -> Person:
+    found = Person.objects.filter(email=said["email"].lower()).first()
+    if found:
+        return found
+    person = Person.objects.create_user(
+        said["email"], said["name"], said.get("password"), time_zone=said.get("time_zone", "UTC"), **facts
+    )
+    person.groups.set(Group.objects.filter(name__in=said.get("groups", [])))
+    return person
+
+
+def add_account(said: World) -> Account:
+    account = Account.objects.filter(slug=said["slug"]).first()
+    if account is None:
+        account = create_account(PORTAL, said["slug"], said["name"], said["number"])
+    for role in said.get("roles", []):
+        facts = {"permissions": role["permissions"]}
+        Role.objects.get_or_create(account=account, name=role["name"], defaults=facts)
+    for person in said.get("people", []):
+        add_member(account, person)
+    for listed in said.get("authorized_users", []):
+        add_listing(account, listed)
+    for token in said.get("tokens", []):
+        issue(account, token)
+    add_vms(account, said.get("vms", []))
+    return account
+
+
+def add_member(account: Account, said: World) -> None:
+    person = add_person(said)
+    membership, new = Membership.objects.get_or_create(account=account, person=person)
+    if new:
+        roles = Role.objects.filter(name__in=said.get("roles", []))
+        membership.roles.set(roles.filter(account=None) | roles.filter(account=account))
+
+
+def add_listing(account: Account, said: World) -> None:
+    person = Person.objects.get(email=said["email"].lower())
+    if not AuthorizedUser.objects.filter(account=account, person=person).exists():
+        by = Person.objects.filter(email=said.get("added_by", "").lower()).first()
+        list_authorized(support(by) if by else PORTAL, account, person, phone=said.get("phone", ""))
+
+
+def issue(account: Account, said: World) -> None:
+    if not Token.objects.filter(prefix=Token.prefix_of(said["secret"])).exists():
+        person = Person.objects.get(email=said["email"].lower())
+        scopes = said.get("scopes", list(Permission.values))
+        add_token(PORTAL, person, account, said["name"], scopes, said["secret"])
+
+
+def add_vms(account: Account, said: list[World]) -> None:
+    """All that are not there yet, in one statement."""
+    known = set(VM.objects.filter(account=account, role="primary").values_list("slug", flat=True))
+    sites = {site.code: site for site in Site.objects.all()}
+    new = [vm for vm in said if slugify(vm["name"]) not in known]
+    if not new:
+        return
+    with changes(PORTAL) as change:
+        rows = VM.objects.bulk_create([_vm(account, sites[vm["site"]], vm) for vm in new], batch_size=work.BATCH)
+        count_new(change, VM.objects.filter(pk__in=[row.pk for row in rows]))
+
+
+def _vm(account: Account, site: Site, said: World) -> VM:
+    hours = said.get("fim_hours_ago")
+    facts = {
+        key: said[key] for key in ("os", "address", "disk_gb", "power", "generation", "fim_changes") if key in said
+    }
+    return VM(
+        account=account, site=site, name=said["name"], slug=slugify(said["name"]), **facts,
+        fim_report_at=None if hours is None else clock.now() - timedelta(hours=hours),
+        made_at=clock.now() - timedelta(days=90), cannot_replicate=said.get("cannot_replicate", ""),
+    )  # fmt: skip
+
+
+# ---- The past --------------------------------------------------------------------------------------------------------
+
+
+def play(account: Account, said: World) -> None:
+    """Plays the past of an account in order of time. The simulated provider makes no delays meanwhile."""
+    scales = {name: os.environ.get(name) for name in ("SIMULATION_TIME_SCALE", "SIMULATION_FAILOVER_TIME_SCALE")}
+    os.environ.update(dict.fromkeys(scales, "0"))
+    provider_of.cache_clear()
+    try:
+        for event in sorted(said["history"], key=lambda event: -event["hours_ago"]):
+            with clock.ahead(-timedelta(hours=event["hours_ago"])):
+                _play_event(account, event)
+        _add_points(account, {vm["name"]: vm["behind_minutes"] for vm in said["vms"] if "behind_minutes" in vm})
+    finally:
+        os.environ.update({name: value for name, value in scales.items() if value is not None})
+        for name in [name for name, value in scales.items() if value is None]:
+            del os.environ[name]
+        provider_of.cache_clear()
+
+
+def _play_event(account: Account, event: World) -> None:
+    names = event.get("order") or event.get("test") or event.get("live")
+    vms = list(VM.objects.filter(account=account, role="primary", name__in=names).values_list("uuid", flat=True))
+    by = Person.objects.get(email=event["by"])
+    key = f"world:{event['hours_ago']}:{names[0]}"
+    actor, _ = enter(by, account.slug)
+    if "order" in event:
+        place_order(actor, vms, key)
+    else:
+        _fail_over(actor, account, event, vms, key)
+    if not event.get("undriven"):
+        work.drive()
+
+
+def _fail_over(actor: Any, account: Account, event: World, vms: list[Any], key: str) -> None:
+    kind = "test" if "test" in event else "live"
+    target = VM.objects.get(uuid=vms[0]).protected_to
+    wish = actions.Wish(kind, vms, reason=event.get("reason", ""), site_code=target)
+    ticket = actions.request_failover(actor, wish, key)
+    if not event.get("approved_by"):
+        return
+    _approve(ticket, event)
+    work.drive()
+    if hours := event.get("terminated_after_hours"):
+        with clock.ahead(timedelta(hours=hours)):
+            reason = event.get("end_reason", "Finished")
+            end = actions.request_termination(actor, ticket, reason, ticket.source, f"{key}:end")
+            _approve(end, event)
+            work.drive()
+
+
+def _approve(ticket: Ticket, event: World) -> None:
+    by = support(Person.objects.get(email=event["approved_by"]))
+    actions.approve(by, ticket, event.get("reason") or "Agreed by phone", actions.version_of(ticket))
+
+
+def _add_points(account: Account, behind: dict[str, int]) -> None:
+    """Recovery points of the last hours; for those that are behind, up to so many minutes ago."""
+    now = clock.now().replace(microsecond=0)
+    mine = Replication.objects.filter(vm__account=account, state="protected").select_related("vm")
+    rows = []
+    for replication in mine:
+        newest = now - timedelta(minutes=behind.get(replication.vm.name, 0), seconds=replication.pk * 37 % 240 + 20)
+        rows += [RecoveryPoint(replication=replication, at=at) for at in _moments(newest)]
+    RecoveryPoint.objects.filter(replication__in=mine).delete()
+    RecoveryPoint.objects.bulk_create(rows, batch_size=5 * work.BATCH)
+    with changes(PORTAL) as change:
+        caught_up(change, Replication.objects.filter(pk__in=[replication.pk for replication in mine]))
+    work.drive()  # raises the flag of those that are behind
+
+
+def _moments(newest: datetime) -> list[datetime]:
+    return [newest - EVERY * n for n in range(POINTS // EVERY)]
