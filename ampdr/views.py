@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -66,6 +68,25 @@ def support() -> dict[str, str]:
         "hours": settings.SUPPORT_HOURS,
         "answers": settings.SUPPORT_ANSWERS_LIVE_WITHIN,
     }
+
+
+# ---- Pages with a part that updates itself ------------------------------------------------------
+
+
+def unchanged(request: HttpRequest) -> bool:
+    """Whether the reader's open page is the newest already. Asked first: the answer is then 204 and costs no statement.
+
+    The part sends the version that it shows; every change of what an account's pages show raises that.
+    """
+    version = str(request.head.version)  # type: ignore[attr-defined]
+    return bool(request.headers.get("HX-Request")) and request.GET.get("version") == version
+
+
+def page_or_part(request: HttpRequest, page: str, part: str, context: Mapping[str, Any]) -> HttpResponse:
+    """The page, or, for a page that is open already, only the part of it that updates itself."""
+    response = render(request, part if request.headers.get("HX-Request") else page, {**context})
+    patch_vary_headers(response, ["HX-Request"])
+    return response
 
 
 # ---- Refusals and errors ------------------------------------------------------------------------
