@@ -57,7 +57,6 @@ class Run:
         self.env = DEMO_ENVIRONMENT | os.environ
         self.env |= {"SITE_ORIGIN": self.address, "ALLOWED_HOSTS": f"{HOST},localhost", "PYTHONUNBUFFERED": "1"}
         self.env.setdefault("SIMULATION_LEDGER", str(folder / "ledger.sqlite3"))
-        self.env.setdefault("C_FORCE_ROOT", "1")  # Celery's warning about root, which here is a person's own choice
 
     @property
     def address(self) -> str:
@@ -196,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ampdr.run", description="Run AMPDR with its demonstration world.")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or 8000)
     port = parser.parse_args(arguments).port
+    os.umask(0o077)  # logs and ledger are nobody else's business
     for number in ENDINGS:
         signal.signal(number, signal.default_int_handler)
     run: Run | None = None

