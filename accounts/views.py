@@ -11,10 +11,18 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from accounts.actions import enter
-from accounts.models import Account
-from ampdr.errors import Refusal
+from accounts.actions import enter, explain
+from accounts.models import Account, Head
+from ampdr.errors import Forbidden, Refusal
+from ampdr.lifecycle import Actor
 from ampdr.views import refusal_page
+
+
+class Visit(HttpRequest):
+    """A request below /<account>/, as `Viewer` hands it to the views there."""
+
+    actor: Actor
+    head: Head
 
 
 class Viewer:
@@ -42,6 +50,12 @@ class Viewer:
         except Refusal as refusal:
             return refusal_page(request, refusal)
         return None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Completes a refusal for want of permission; the middleware before this one makes its page."""
+        actor = getattr(request, "actor", None)
+        if isinstance(exception, Forbidden) and actor:
+            explain(exception, actor)
 
 
 viewer = Viewer
