@@ -50,7 +50,7 @@
   const count = list => {
     const picks = [...all("[data-pick]", list)], n = picks.filter(p => p.checked).length;
     for (const box of all("[data-all]", list)) { box.checked = n > 0 && n === picks.length; box.indeterminate = n > 0 && n < picks.length }
-    for (const el of all("[data-count]", list)) put(el, `${n} ${el.dataset.count}`);
+    for (const el of all("[data-count]", list)) put(el, `${n} ${n === 1 && el.dataset.one || el.dataset.count}`);
   };
   doc.addEventListener("change", e => {
     const list = e.target.closest("[data-list]");

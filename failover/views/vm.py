@@ -1,9 +1,126 @@
-from django.http import HttpRequest, HttpResponse
+"""The page of one virtual machine, and of the test of it that is running."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.http import HttpResponse
+
+from accounts.actions import administrators
+from accounts.activity import name_of
+from accounts.models import Activity, Permission
+from accounts.views import Visit
+from ampdr.errors import Absent
+from ampdr.lifecycle import LIFECYCLES, Actor, State
+from ampdr.views import page_or_part, unchanged
+from failover.lifecycle import SHOWN
+from failover.models import Failover, Kind
+from failover.screens import listed, row
+from failover.screens.security import SECURITY
+from inventory.models import VM, Role
+from replication.models import RecoveryPoint, Replication
+
+EVENTS = {
+    "order": "Replication was ordered", "rpo_behind": "RPO is behind its target", "caught_up": "RPO is met again",
+    "outcome_unknown": "Outcome unknown, Support looks into it", "request": "Failover was requested",
+    "confirmed": "Works, says the customer", "fenced": "The source is barred from starting",
+    "source_silent": "The source site doesn't answer, it goes on unplanned", "set_going": "Set going again by Support",
+    "renamed": "Renamed",
+}  # fmt: skip
 
 
-def detail(request: HttpRequest, **kwargs: str) -> HttpResponse:
-    raise NotImplementedError
+def detail(request: Visit, slug: str) -> HttpResponse:
+    """While a live failover runs, the VM that runs in its place answers here."""
+    return show(request, slug, Role.PRIMARY, Role.LIVE)
 
 
-def test(request: HttpRequest, **kwargs: str) -> HttpResponse:
-    raise NotImplementedError
+def test(request: Visit, slug: str) -> HttpResponse:
+    return show(request, slug, Role.TEST)
+
+
+def show(request: Visit, slug: str, *roles: Role) -> HttpResponse:
+    if unchanged(request):
+        return HttpResponse(status=204)
+    actor = request.actor
+    vm = listed(actor, Permission.READ_VMS).filter(slug=slug, role__in=roles).order_by("rank").first()
+    if vm is None:
+        raise Absent
+    context = {
+        "vm": vm, "location": row.location(vm), "tells": actor.can(Permission.READ_REPLICATION),
+        "security": SECURITY[vm.fim] if actor.can(Permission.READ_FIM) else None,  # type: ignore[attr-defined]
+        "poll": f"{request.path}?{urlencode({'version': request.head.version})}",
+    }  # fmt: skip
+    context |= protection(actor, vm) if context["tells"] else {}
+    context |= {"deeds": deeds(actor, vm, context)}
+    return page_or_part(request, "failover/vm.html", "failover/parts/vm.html", context)
+
+
+def protection(actor: Actor, vm: VM) -> dict[str, Any]:
+    """Everything of replication on this page, for whoever has Read. A stand-in shows its original's."""
+    replications = Replication.objects.visible_to(actor, Permission.READ_REPLICATION).filter(vm=vm.family)
+    replication = replications.exclude(state="stopped").select_related("order").first()
+    points = RecoveryPoint.objects.visible_to(actor, Permission.READ_REPLICATION).filter(replication=replication)
+    lines = Failover.objects.visible_to(actor, Permission.READ_REPLICATION).filter(vm=vm.family)
+    found = list(lines.select_related("ticket", "launch").order_by("-pk")[:10])
+    return {
+        "pills": row.pills(vm), "course": row.course(vm), "replication": replication,
+        "points": list(points.order_by("-at")[:10]) if replication else (),
+        "failovers": [told(one) for one in found], "mine": maker(vm, found),
+        "test": next((one for one in found if one.kind == Kind.TEST and one.state in SHOWN), None),
+        **offers(actor, vm, replication),
+    }  # fmt: skip
+
+
+def maker(vm: VM, found: list[Failover]) -> Failover | None:
+    """The failover that made this stand-in."""
+    return next((one for one in found if one.uuid == vm.made_by), None)
+
+
+def told(one: Failover) -> dict[str, Any]:
+    """A line of the table. Yellow is for a live failover that runs; one that was only asked for isn't."""
+    kind = row.TEST if one.kind == Kind.TEST else row.LIVE if one.state in SHOWN else None
+    to_running = one.running_at - one.ticket.decided_at if one.running_at and one.ticket.decided_at else None
+    launch = getattr(one, "launch", None)
+    return {"failover": one, "kind": kind, "to_running": to_running, "launch": launch}
+
+
+def offers(actor: Actor, vm: VM, replication: Replication | None) -> dict[str, Any]:
+    """What this person can do here: nothing that the verbs would refuse; and why not, where that helps."""
+    primary = vm.role == Role.PRIMARY
+    stoppable = replication is not None and (replication.allows("stop") or replication.allows("cancel"))
+    fit = primary and vm.protection in row.REPLICATED
+    return {
+        "why_not": vm.why_not_orderable if primary and replication is None else "", "can_order": row.can_order(actor, vm),
+        "can_live": row.can_request(actor, vm), "can_test": row.can_request_test(actor, vm),
+        "can_stop": bool(primary and stoppable and not vm.held_by and actor.can(Permission.WRITE_REPLICATION)),
+        "unlisted": fit and not actor.listed, "ask": whom_to_ask(actor, vm),
+    }  # fmt: skip
+
+
+def whom_to_ask(actor: Actor, vm: VM) -> list[dict[str, str]]:
+    """Who can give Write, for somebody who looks at a VM that could be ordered and lacks it."""
+    if vm.why_not_orderable or actor.can(Permission.WRITE_REPLICATION):
+        return []
+    return administrators(actor.account_id or 0)
+
+
+def deeds(actor: Actor, vm: VM, context: dict[str, Any]) -> list[dict[str, Any]]:
+    """The newest of the account's record about this VM, found by subject (the record's index), newest first."""
+    if not actor.can(Permission.VIEW_ACTIVITY):
+        return []
+    about = Q(kind="vm", subject_id=vm.family)
+    if context["tells"]:
+        replications = Replication.objects.filter(vm=vm.family).values("pk")
+        failovers = Failover.objects.filter(vm=vm.family).values("pk")
+        about |= Q(kind="replication", subject_id__in=replications) | Q(kind="failover", subject_id__in=failovers)
+    found = Activity.objects.visible_to(actor, Permission.VIEW_ACTIVITY).filter(about)
+    return [deed(one) for one in found.order_by("-id")[:8]]
+
+
+def deed(one: Activity) -> dict[str, Any]:
+    life = LIFECYCLES.get(one.kind)
+    state: State | None = life.states.get(one.to_state) if life else None
+    moved = f"{one.kind.capitalize()}: {state.word}" if state else one.event.replace("_", " ").capitalize()
+    return {"who": name_of(one.actor, one.staff), "what": EVENTS.get(one.event, moved), "one": one}

@@ -1,0 +1,159 @@
+"""The one query of rule 11: the rows of every VM-keyed screen, of the API and of exports.
+
+A live failover's stand-in is listed in place of its original (`shown`), a test beneath it. Pages are cut by keyset:
+a page begins behind the last row of the one before it, so that nothing is counted, skipped over or seen twice.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from django.core.signing import BadSignature, Signer
+from django.db.models import Exists, Func, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Lower
+
+from accounts.models import Permission
+from ampdr.lifecycle import Actor
+from failover.models import Failover
+from failover.screens.security import SECURITY, fim_status
+from inventory.models import GROUPS, VM, Role, Site
+
+SIZES = (25, 50, 100)
+SIZE = 50
+ORDER = ("rank", "name_key", "family", "role")
+LONGEST = 120
+_signer = Signer(sep=".", salt="place in a list")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list was asked for. `after` and `before` are places: opaque, made by this module alone."""
+
+    state: str = ""
+    status: str = ""
+    site: str = ""
+    q: str = ""
+    size: int = SIZE
+    after: str = ""
+    before: str = ""
+
+    @classmethod
+    def read(cls, query: Mapping[str, str], offered: Set[str] = frozenset({"site", "q"})) -> Self:
+        """From a query string. What the screen doesn't offer, and a value that means nothing, is as if not sent."""
+        asked = {name: query.get(name, "").replace("\0", "").strip()[:LONGEST] for name in offered}
+        size = query.get("size", "")
+        return cls(
+            state=_known(asked.get("state", ""), GROUPS), status=_known(asked.get("status", ""), SECURITY),
+            site=asked.get("site", "").upper(), q=asked.get("q", ""), after=query.get("after", ""),
+            before=query.get("before", ""), size=next((one for one in SIZES if str(one) == size), SIZE),
+        )  # fmt: skip
+
+    def link(self, **other: Any) -> str:
+        """The query string of these filters with some of them changed, from the first page on."""
+        asked = asdict(replace(self, after="", before="")) | other
+        return "?" + urlencode(
+            {name: value for name, value in asked.items() if value and (name, value) != ("size", 50)}
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.state or self.status or self.site or self.q)
+
+
+def _known(value: str, words: Mapping[str, Any]) -> str:
+    return value if value in words else ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of rows. `previous` and `next` are places for `Filters.before` and `.after`, or empty."""
+
+    rows: list[VM]
+    previous: str
+    next: str
+
+
+def rows(actor: Actor, permission: str, filters: Filters) -> Page:
+    """One page of the rows that this actor may see under `permission`, in one statement whatever their number.
+
+    Raises Forbidden. Without Read Server Replication the filter by state does nothing: it would tell of replication.
+    """
+    found = listed(actor, permission)
+    if filters.state and actor.can(Permission.READ_REPLICATION):
+        found = found.filter(group=filters.state)
+    if filters.status:
+        found = found.filter(Q(fim=filters.status))
+    if filters.site:
+        found = found.filter(site__code=filters.site)
+    if filters.q:
+        found = found.filter(_named(filters.q))
+    return _cut(found, filters)
+
+
+def listed(actor: Actor, permission: str) -> QuerySet[VM]:
+    """The VMs as they are listed now, each with its FIM status (`fim`) and, for who may know it, its end date."""
+    found = VM.objects.visible_to(actor, permission).filter(shown=True).annotate(fim=fim_status())
+    if actor.can(Permission.READ_REPLICATION):
+        maker = Failover.objects.filter(uuid=OuterRef("made_by"))
+        found = found.annotate(ends_at=Subquery(maker.values("ends_at")[:1]))
+    return found.select_related("site", "original__site")
+
+
+def _named(text: str) -> Q:
+    """Names that begin so, in any case; a test by the name that it shows; or exactly this address."""
+    wanted = Q(name_key__startswith=Lower(Value(text)))
+    if text.lower().endswith(" - test"):
+        wanted |= Q(role=Role.TEST, name_key=Lower(Value(text[: -len(" - test")])))
+    try:
+        return wanted | Q(address=str(ipaddress.ip_address(text)))
+    except ValueError:
+        return wanted
+
+
+class Place(Func):
+    """A row's place in the order of lists, compared as a whole: that is what the indexes of lists are made for."""
+
+    template = "ROW(%(expressions)s)"
+    output_field = TextField()
+
+
+def _cut(found: QuerySet[VM], filters: Filters) -> Page:
+    """One row more than the page is read: it tells whether the way goes on."""
+    back = bool(filters.before)
+    place = _read(filters.before or filters.after)
+    onward = found
+    if place:
+        beyond = Q(place__lt=place) if back else Q(place__gt=place)
+        onward = found.alias(place=Place(*ORDER)).filter(beyond)
+    order = [f"-{name}" for name in ORDER] if back and place else ORDER
+    got = list(onward.order_by(*order)[: filters.size + 1])
+    if place and not got:  # what was there is gone meanwhile
+        return _cut(found, replace(filters, after="", before=""))
+    more, got = len(got) > filters.size, got[: filters.size]
+    if back and place:
+        return _page(got[::-1], earlier=more, later=True)
+    return _page(got, earlier=place is not None, later=more)
+
+
+def _page(got: list[VM], earlier: bool, later: bool) -> Page:
+    return Page(got, _write(got[0]) if earlier else "", _write(got[-1]) if later else "")
+
+
+def _write(vm: VM) -> str:
+    return _signer.sign_object([getattr(vm, name) for name in ORDER])
+
+
+def _read(place: str) -> Place | None:
+    try:
+        return Place(*[Value(value) for value in _signer.unsign_object(place)])
+    except (BadSignature, ValueError):
+        return None
+
+
+def sites(actor: Actor, permission: str) -> QuerySet[Site, str]:
+    """The codes of the sites where this actor sees a VM: one look into the index for each site."""
+    here = VM.objects.visible_to(actor, permission).filter(shown=True, site=OuterRef("pk"))
+    return Site.objects.filter(Exists(here)).order_by("code").values_list("code", flat=True)

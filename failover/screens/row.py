@@ -1,0 +1,89 @@
+"""What a row says: its pills, where it is, and the one thing that this person can do with it next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from accounts.models import Permission
+from ampdr.lifecycle import Actor, State
+from failover.lifecycle import FAILOVER
+from inventory.models import PROTECTIONS, VM, Role
+
+LIVE = State("live", "Live failover", "live", "arrow-right-left")
+TEST = State("test", "Test failover", "test", "flask-conical")
+# Which states of a failover stand beside the pill of which row (rule 11).
+TOLD_ON_ORIGINAL = ("requested", "starting", "start_failed", "undoing")
+TOLD_ON_STAND_IN = ("terminating", "termination_failed")
+REPLICATED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
+BEING_ORDERED = ("ordered", "provisioning", "needs_input", "outcome_unknown", "failed")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One quiet action of a row."""
+
+    label: str
+    href: str
+
+
+def pills(vm: VM) -> list[State]:
+    """Protection of an original, kind of a stand-in; then the state of its failover while that moves or failed."""
+    kind = {Role.LIVE.value: LIVE, Role.TEST.value: TEST}.get(vm.role) or PROTECTIONS[vm.protection]
+    told = TOLD_ON_ORIGINAL if vm.role == Role.PRIMARY else TOLD_ON_STAND_IN
+    return [kind, FAILOVER.states[vm.failover_state]] if vm.failover_state in told else [kind]
+
+
+def location(vm: VM) -> str:
+    """Where it runs: a site, or a site's recovery environment."""
+    return vm.site.code if vm.role == Role.PRIMARY else vm.site.recovery_environment
+
+
+def course(vm: VM) -> tuple[str, str]:
+    """From which site it goes where; without protection there is no second one."""
+    if vm.original:
+        return vm.original.site.code, location(vm)
+    return vm.site.code, vm.protected_to
+
+
+def address(actor: Actor, vm: VM) -> str:
+    """Of a VM's page. The running live failover VM answers under its original's."""
+    return reverse("vm-test" if vm.role == Role.TEST else "vm", args=[actor.account_slug, vm.slug])
+
+
+def can_order(actor: Actor, vm: VM) -> bool:
+    return actor.can(Permission.WRITE_REPLICATION) and not vm.why_not_orderable
+
+
+def can_request(actor: Actor, vm: VM) -> bool:
+    """A live failover; beside a running test it may be requested too (rule 8)."""
+    fit = vm.role == Role.PRIMARY and vm.protection in REPLICATED and not vm.failover_state
+    return fit and actor.listed and actor.can(Permission.READ_REPLICATION)
+
+
+def can_request_test(actor: Actor, vm: VM) -> bool:
+    return can_request(actor, vm) and not vm.held_by
+
+
+def failover_page(actor: Actor, vm: VM) -> str:
+    return reverse("failover", args=[actor.account_slug, vm.held_by]) if vm.held_by else ""
+
+
+def order_page(actor: Actor, vm: VM) -> str:
+    return reverse("order", args=[actor.account_slug, vm.order_number]) if vm.order_number else ""
+
+
+def way(actor: Actor, vm: VM) -> Way | None:
+    """What a row offers this person, if anything: the verbs behind it don't refuse it. Nothing without Read."""
+    if not actor.can(Permission.READ_REPLICATION):
+        return None
+    if vm.held_by and (vm.failover_state or vm.role != Role.PRIMARY):
+        return Way("Open failover", failover_page(actor, vm))
+    if can_order(actor, vm):
+        return Way("Order replication", reverse("order-new", args=[actor.account_slug]) + f"?vm={vm.uuid}")
+    if vm.protection in BEING_ORDERED and vm.order_number:
+        return Way("Open order", order_page(actor, vm))
+    if can_request(actor, vm):
+        return Way("Request failover", reverse("failover-new", args=[actor.account_slug]) + f"?vm={vm.uuid}")
+    return Way("Open failover", failover_page(actor, vm)) if vm.held_by else None
