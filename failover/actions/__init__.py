@@ -1,0 +1,49 @@
+"""What people may do with failovers: request, withdraw, decide, confirm, end, and, as Support, retry or give up."""
+
+from failover.actions.decisions import (
+    Check,
+    approve,
+    checks,
+    give_up,
+    reject,
+    retry,
+    version_of,
+    why_not_approver,
+)
+from failover.actions.endings import confirm, request_termination, withdraw
+from failover.actions.progress import Lines, lines_of, ticket_word
+from failover.actions.requests import (
+    TEST_DAYS,
+    TEST_DAYS_AT_MOST,
+    Wish,
+    listed_names,
+    made_with,
+    need_listing,
+    need_read,
+    request_failover,
+)
+
+__all__ = [
+    "TEST_DAYS",
+    "TEST_DAYS_AT_MOST",
+    "Check",
+    "Lines",
+    "Wish",
+    "approve",
+    "checks",
+    "confirm",
+    "give_up",
+    "lines_of",
+    "listed_names",
+    "made_with",
+    "need_listing",
+    "need_read",
+    "reject",
+    "request_failover",
+    "request_termination",
+    "retry",
+    "ticket_word",
+    "version_of",
+    "why_not_approver",
+    "withdraw",
+]
