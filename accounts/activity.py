@@ -18,7 +18,8 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Left
 
 from accounts.models import Activity, Head, Seal
-from ampdr.lifecycle import LIFECYCLES, Actor, Entry, LastChange, Lifecycle, Stateful, Tallies, insert_select
+from ampdr.lifecycle import LIFECYCLES, Actor, Entry, LastChange, Lifecycle, Stateful, Tallies
+from ampdr.sets import insert_select
 
 COLUMNS = (
     "account", "batch", "at", "actor", "person_id", "staff", "via", "kind", "event", "subject_id",

@@ -34,7 +34,7 @@ def later(field: str, seconds: str) -> Expression:
 @contextmanager
 def ahead(by: timedelta) -> Iterator[None]:
     """For tests: everything that asks this clock is `by` later."""
-    global _offset
+    global _offset  # noqa: PLW0603  one clock for the whole process
     before, _offset = _offset, _offset + by
     try:
         yield

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
@@ -206,7 +206,7 @@ class Change:
             if row.state not in step.sources:
                 raise _refusal(model, row, move)
         if rows:
-            locked = model._default_manager.filter(pk__in=[row.pk for row in rows])
+            locked = model._default_manager.filter(pk__among=[row.pk for row in rows])
             locked.update(state=step.target, state_since=self.at, **facts)
             self._note_moves(model, rows, f"{life.kind}.{move}", step.target)
         return rows
@@ -235,7 +235,7 @@ class Change:
         for row in rows:
             by_source[row.state].append(row.pk)
         for source, keys in by_source.items():
-            self.note(model._default_manager.filter(pk__in=keys), event, from_state=source, to_state=target)
+            self.note(model._default_manager.filter(pk__among=keys), event, from_state=source, to_state=target)
 
 
 @contextmanager
@@ -252,15 +252,6 @@ def changes(actor: Actor, reason: str = "") -> Iterator[Change]:
             batch.close()
         finally:
             _open.reset(token)
-
-
-def insert_select(model: type[models.Model], columns: Sequence[str], queryset: QuerySet[Any, Any]) -> int:
-    """INSERT ... SELECT: the rows of `queryset.values_list(...)` become rows of `model`. Returns how many."""
-    sql, params = queryset.query.sql_with_params()
-    names = ", ".join(connection.ops.quote_name(model._meta.get_field(name).column) for name in columns)
-    with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) {sql}", params)
-        return cursor.rowcount
 
 
 def _lock(subjects: QuerySet[Any]) -> list[Any]:

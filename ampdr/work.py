@@ -86,7 +86,7 @@ class Duty(ABC):
 
     def load(self, keys: Sequence[int]) -> list[Any]:
         """The claimed rows as `call` wants them."""
-        return list(self.model._default_manager.filter(pk__in=keys))
+        return list(self.model._default_manager.filter(pk__among=keys))
 
     def call(self, site: str, rows: list[Any]) -> Any:
         """Talks to the outside, with no transaction and no lock open. Its answer goes to `commit`."""
@@ -117,7 +117,7 @@ class Batch:
     @property
     def rows(self) -> QuerySet[Any]:
         """The rows that nobody else has taken over."""
-        return self.duty.model._default_manager.filter(pk__in=self.keys, claim=self.token)
+        return self.duty.model._default_manager.filter(pk__among=self.keys, claim=self.token)
 
 
 def drive(limit: int = 100_000) -> int:
@@ -151,7 +151,7 @@ def claim(duty: Duty) -> Batch | None:
         keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[: duty.size])
         batch = Batch(duty, uuid.uuid4(), first[1], keys)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
-        duty.model._default_manager.filter(pk__in=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
+        duty.model._default_manager.filter(pk__among=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
     return batch
 
 
@@ -174,11 +174,10 @@ def perform(batch: Batch) -> None:
 
 def _commit(batch: Batch, keys: list[int], answer: Any) -> None:
     with changes(PORTAL) as change:
-        locked = batch.rows.filter(pk__in=keys).order_by("pk").select_for_update(no_key=True, of=("self",))
+        locked = batch.rows.filter(pk__among=keys).order_by("pk").select_for_update(no_key=True, of=("self",))
         held = list(locked.values_list("pk", flat=True))
         if held:
-            batch.duty.commit(change, batch.duty.model._default_manager.filter(pk__in=held), answer)
-            batch.rows.filter(pk__in=held).update(claim=None)
+            batch.duty.commit(change, batch.duty.model._default_manager.filter(pk__among=held), answer)
 
 
 def _commit_one_by_one(batch: Batch, answer: Any) -> None:
@@ -215,7 +214,7 @@ def put_off(batch: Batch, error: str) -> None:
         )
         waiting = batch.duty.due().filter(step_site=batch.site).select_for_update(skip_locked=True, of=("self",))
         keys = list(waiting.values_list("pk", flat=True)[:BATCH])
-        batch.duty.model._default_manager.filter(pk__in=keys).update(next_step_at=until)
+        batch.duty.model._default_manager.filter(pk__among=keys).update(next_step_at=until)
 
 
 class _Bell:

@@ -89,9 +89,9 @@ class Failover(Stateful, Driven):
 
     state = models.CharField(max_length=24, choices=FAILOVER.choices(), default=FAILOVER.initial, editable=False)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="lines")
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="lines", db_index=False)
     vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="failovers")
-    replication = models.ForeignKey(Replication, on_delete=models.PROTECT, related_name="failovers")
+    replication = models.ForeignKey(Replication, on_delete=models.PROTECT, related_name="failovers", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind)
     source = models.CharField(max_length=8)
     target = models.CharField(max_length=8)
@@ -102,7 +102,7 @@ class Failover(Stateful, Driven):
     fence_generation = models.PositiveIntegerField(default=1, db_default=1)
     running_at = models.DateTimeField(null=True)
     confirmed_at = models.DateTimeField(null=True)
-    confirmed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    confirmed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
     objects = TenantQuerySet.as_manager()
 

@@ -6,63 +6,96 @@ through the provider. The change of rows on every VM-keyed screen is the same tr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Change, changes
 from ampdr.work import BATCH, NOTHING_TO_DO, Duty, WaitingOn, fresh
-from failover.lifecycle import OPEN, STARTED
+from failover.lifecycle import ENDED, FAILOVER, OPEN, STARTED
 from failover.models import Failover, Kind, Launch, Named, Ticket
 from inventory.actions import add, relist, remove
 from inventory.models import VM, Role, Site
 from replication.models import Replication
-from replication.providers import provider_of
 from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress, Request, Unreachable
+from replication.providers.sites import provider_of
 from replication.tasks import Answers, ProviderDuty
 
 START = {Kind.LIVE: Ask.FENCE, Kind.TEST: Ask.START_TEST}
 LOOK_AGAIN = timedelta(seconds=1)
 
 
-# ---- What the lower apps must know of open failovers, written after every move of lines ------------------------------
+# ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
+
+
+def fire(change: Change, lines: QuerySet[Failover], move: str, listed: Any = None, **facts: Any) -> list[Any]:
+    """Moves lines of one kind, and tells the lower apps. `listed`: further columns of the VMs' rows."""
+    rows = change.fire(lines, move, **facts)
+    if not rows:
+        return rows
+    state = FAILOVER.moves[move].target
+    if state in ENDED:
+        tell(change, vms_of(rows))
+    else:
+        relist(change, _rows_that_show(state, rows), failover_state=_shown_word(state, rows), **(listed or {}))
+    return rows
+
+
+def _rows_that_show(state: str, rows: Sequence[Any]) -> QuerySet[VM]:
+    """A test that ends shows it on its stand-in alone: its original may bear a live request's state by then."""
+    family = VM.objects.filter(family__among=vms_of(rows))
+    ending_test = rows[0].kind == Kind.TEST and state in ("terminating", "termination_failed")
+    return family.filter(role=Role.TEST) if ending_test else family
+
+
+def _shown_word(state: str, rows: Sequence[Any]) -> str:
+    """The original of a running test stands untouched."""
+    return "" if rows[0].kind == Kind.TEST and state == "running" else state
 
 
 def tell(change: Change, vms: Sequence[int]) -> None:
-    """`held_by` of the replications, and what lists show, follow the open failovers of these VMs."""
-    mine = Failover.objects.filter(vm=OuterRef("vm"), state__in=OPEN)
-    holder = mine.annotate(last=Case(When(state="requested", then=1), default=0)).order_by("last", "kind")
-    replications = Replication.objects.filter(vm__in=vms).exclude(state="stopped").order_by("pk")
+    """When a line begins or is over: `held_by` of replication and VM, and the original's pill, follow what is open."""
+    replications = Replication.objects.filter(vm_id__among=vms).exclude(state="stopped").order_by("pk")
     keys = list(replications.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
-    number = Subquery(holder.values("ticket__number")[:1])
-    Replication.objects.filter(pk__in=keys).update(held_by=Coalesce(number, Value("")))
-    relist(change, VM.objects.filter(family__in=vms), **_shown_of_failovers())
+    Replication.objects.filter(pk__among=keys).update(held_by=_holder(OuterRef("vm")))
+    relist(
+        change, VM.objects.filter(pk__among=vms), held_by=_holder(OuterRef("pk")), failover_state=_pill(OuterRef("pk"))
+    )  # fmt: skip
 
 
-def _shown_of_failovers() -> dict[str, Any]:
-    """On an original: its live failover's state before its test's. On a stand-in: that of the failover that made it."""
-    of_family = Failover.objects.filter(vm=OuterRef("family"), state__in=OPEN)
-    telling = of_family.order_by("kind", "state").filter(Q(kind=Kind.LIVE) | ~Q(state="running"))
-    maker = Failover.objects.filter(uuid=OuterRef("made_by"))
-    holder = of_family.annotate(last=Case(When(state="requested", then=1), default=0)).order_by("last", "kind")
-    number = Coalesce(Subquery(maker.values("ticket__number")[:1]), Subquery(holder.values("ticket__number")[:1]))
-    state = Coalesce(Subquery(maker.values("state")[:1]), Subquery(telling.values("state")[:1]))
-    return {"held_by": Coalesce(number, Value("")), "failover_state": Coalesce(state, Value(""))}
+def _holder(vm: OuterRef) -> Any:
+    """The number of the open ticket of a VM: the started one before the requested one."""
+    waits = Case(When(state="requested", then=1), default=0)
+    mine = Failover.objects.filter(vm=vm, state__in=OPEN).annotate(waits=waits).order_by("waits")
+    return Coalesce(Subquery(mine.values("ticket__number")[:1]), Value(""))
 
 
-def _vms(rows: Sequence[Any]) -> list[int]:
+def _pill(vm: OuterRef) -> Any:
+    """The state that the original's row shows: a live one's; a running test leaves its original untouched."""
+    mine = Failover.objects.filter(vm=vm, state__in=OPEN).exclude(kind=Kind.TEST, state="running")
+    return Coalesce(Subquery(mine.order_by("kind").values("state")[:1]), Value(""))
+
+
+def vms_of(rows: Sequence[Any]) -> list[int]:
     return [row.vm_id for row in rows]
 
 
 def _tally(change: Change, rows: Sequence[Any], counter: str, sign: int) -> None:
-    for row in rows:
-        change.tally(row.ticket__account_id, counter, sign)
+    for account, n in Counter(row.ticket__account_id for row in rows).items():
+        change.tally(account, counter, sign * n)
+
+
+def _some(lines: QuerySet[Failover]) -> QuerySet[Failover]:
+    """One batch of these lines."""
+    return Failover.objects.filter(pk__among=list(lines.order_by("pk").values_list("pk", flat=True)[:BATCH]))
 
 
 # ---- Tickets ---------------------------------------------------------------------------------------------------------
@@ -85,15 +118,17 @@ def _start_lines(change: Change, ticket: Ticket) -> Any:
     """Starts the lines that nothing stands in the way of. A running test of the same VM is terminated first."""
     others = Failover.objects.filter(vm=OuterRef("vm"), state__in=STARTED)
     lines = Failover.objects.filter(ticket=ticket, state="requested")
-    free = lines.filter(~Exists(others)).order_by("pk")[:BATCH]
+    free = _some(lines.filter(~Exists(others)))
     rows = fire(change, free, "start", **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
-    blocked = lines.exclude(pk__in=[row.pk for row in rows]).order_by("pk")[:BATCH]
-    tests = Failover.objects.filter(vm__in=list(blocked.values_list("vm", flat=True)), kind=Kind.TEST, state="running")
-    with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
-        fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
+    if len(rows) == BATCH:
+        return clock.db_now()
+    blocked = list(lines.order_by("pk").values_list("vm", flat=True)[:BATCH])
     if not blocked:
         return None
-    return clock.db_now(timedelta() if len(rows) == BATCH else LOOK_AGAIN)
+    tests = Failover.objects.filter(vm_id__among=blocked, kind=Kind.TEST, state="running")
+    with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
+        fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
+    return clock.db_now(LOOK_AGAIN)
 
 
 def _start_site(ticket: Ticket) -> str:
@@ -102,14 +137,14 @@ def _start_site(ticket: Ticket) -> str:
 
 def _drop_lines(change: Change, ticket: Ticket) -> Any:
     lines = Failover.objects.filter(ticket=ticket, state="requested")
-    rows = fire(change, lines.order_by("pk")[:BATCH], "drop", **NOTHING_TO_DO)
+    rows = fire(change, _some(lines), "drop", **NOTHING_TO_DO)
     return clock.db_now() if len(rows) == BATCH else None
 
 
 def _terminate_named(change: Change, ticket: Ticket) -> Any:
     named = Failover.objects.filter(named_in__ticket=ticket, named_in__waiting=True)
     batch = list(named.order_by("pk").values_list("pk", flat=True)[:BATCH])
-    mine = Failover.objects.filter(pk__in=batch)
+    mine = Failover.objects.filter(pk__among=batch)
     facts = fresh(Ask.STOP, F("target"))
     with changes(PORTAL, f"{ticket.number} was approved") as told:
         fire(told, mine.filter(state="running"), "terminate", **facts)
@@ -136,14 +171,6 @@ _STEPS: dict[tuple[bool, bool], Callable[[Change, Ticket], Any]] = {
 }
 
 
-def fire(change: Change, lines: QuerySet[Failover], move: str, **facts: Any) -> list[Any]:
-    """Moves lines, and tells the lower apps."""
-    rows = change.fire(Failover.objects.filter(pk__in=list(lines.values_list("pk", flat=True))), move, **facts)
-    if rows:
-        tell(change, _vms(rows))
-    return rows
-
-
 # ---- Lines -----------------------------------------------------------------------------------------------------------
 
 
@@ -153,15 +180,14 @@ class Carry(ProviderDuty):
 
     name, model, priority, order = "carry failovers", Failover, 10, ("kind", "next_step_at", "pk")
 
-    def load(self, keys: Sequence[int]) -> list[Failover]:
-        return list(Failover.objects.filter(pk__in=keys).select_related("vm", "ticket").order_by("pk"))
+    columns = ("kind", "source", "target", "point_at", "fence_generation")
 
-    def request(self, row: Failover) -> Request:
+    def request(self, row: Any) -> Request:
         generation = row.fence_generation if row.verb == Ask.FENCE else row.generation
         return Request(
             key=f"{row.uuid}:{row.verb}:{generation}", kind=Ask(row.verb), subject=str(row.uuid),
-            vm=str(row.vm.uuid), name=row.vm.name, source=row.source, target=row.target, point=row.point_at,
-            disk_gb=row.vm.disk_gb,
+            vm=str(row.vm__uuid), name=row.vm__name, source=row.source, target=row.target, point=row.point_at,
+            disk_gb=row.vm__disk_gb,
         )  # fmt: skip
 
     def call(self, site: str, rows: list[Any]) -> Answers:
@@ -174,7 +200,7 @@ class Carry(ProviderDuty):
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
         unplanned = [row for row in rows if silence == SOURCE_SILENT and _awaits_fence(row)]
         if unplanned:
-            mine = Failover.objects.filter(pk__in=[row.pk for row in unplanned])
+            mine = Failover.objects.filter(pk__among=[row.pk for row in unplanned])
             mine.update(**fresh(Ask.START_LIVE, F("target"), mode="unplanned", fenced="pending"))
             change.note(mine, "failover.source_silent")
         if others := [row for row in rows if row not in unplanned]:
@@ -183,28 +209,28 @@ class Carry(ProviderDuty):
     def raise_generation(self, rows: list[Any]) -> None:
         super().raise_generation([row for row in rows if row.verb != Ask.FENCE])
         fences = [row.pk for row in rows if row.verb == Ask.FENCE]
-        Failover.objects.filter(pk__in=fences).update(fence_generation=F("fence_generation") + 1)
+        Failover.objects.filter(pk__among=fences).update(fence_generation=F("fence_generation") + 1)
 
-    def done(self, change: Change, rows: list[Failover], progress: Mapping[int, Progress]) -> None:
+    def done(self, change: Change, rows: list[Any], progress: Mapping[int, Progress]) -> None:
         for step, keys in _by_step(rows).items():
-            _AFTER[step](change, Failover.objects.filter(pk__in=keys), progress)
+            _AFTER[step](change, Failover.objects.filter(pk__among=keys), progress)
 
-    def failed(self, change: Change, rows: list[Failover], reason: str) -> None:
+    def failed(self, change: Change, rows: list[Any], reason: str) -> None:
         """Starting and Terminating fail as states; what can't fail (Undoing, a late fence) waits for Support."""
         facts = {"next_step_at": None, "claim": None, "last_error": reason, "waiting_on": WaitingOn.SUPPORT}
-        self.raise_generation(rows)
         with changes(PORTAL, reason) as told:
-            for state, move in (("starting", "fail_start"), ("terminating", "fail_termination")):
-                if keys := [row.pk for row in rows if row.state == state]:
-                    fire(told, Failover.objects.filter(pk__in=keys), move, **facts)
+            for kind, (state, move) in product(Kind, _FAIL):
+                keys = [row.pk for row in rows if (row.kind, row.state) == (kind, state)]
+                fire(told, Failover.objects.filter(pk__among=keys), move, **facts)
         others = [row.pk for row in rows if row.state not in ("starting", "terminating")]
-        Failover.objects.filter(pk__in=others).update(**facts)
+        Failover.objects.filter(pk__among=others).update(**facts)
 
 
+_FAIL = (("starting", "fail_start"), ("terminating", "fail_termination"))
 SOURCE_SILENT = "The source site doesn't answer."
 
 
-def _awaits_fence(row: Failover) -> bool:
+def _awaits_fence(row: Any) -> bool:
     return row.verb == Ask.FENCE and row.state == "starting"
 
 
@@ -215,7 +241,7 @@ def _answers(site: str) -> bool:
         return False
 
 
-def _by_step(rows: list[Failover]) -> dict[tuple[str, str, str], list[int]]:
+def _by_step(rows: list[Any]) -> dict[tuple[str, str, str], list[int]]:
     found: dict[tuple[str, str, str], list[int]] = {}
     for row in rows:
         found.setdefault((row.kind, row.state, row.verb), []).append(row.pk)
@@ -233,16 +259,19 @@ def _start_after_fence(change: Change, lines: QuerySet[Failover], progress: Mapp
 def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
     """Running. Live: the original is hidden, the stand-in takes its place, replication pauses."""
     _record_launches(change, lines, progress)
-    rows = fire(change, lines, "run", **NOTHING_TO_DO, running_at=change.at)
-    if rows[0].kind == Kind.LIVE:
+    live = lines.filter(kind=Kind.LIVE).exists()
+    listed = {"shown": False, "protection": "paused"} if live else {"last_test_at": change.at}
+    if live:
+        vms = list(lines.values_list("vm", flat=True))
+        change.fire(
+            Replication.objects.filter(vm_id__among=vms, state="protected"), "pause", next_step_at=None, flag=""
+        )
+    rows = fire(change, lines, "run", listed, **NOTHING_TO_DO, running_at=change.at)
+    if live:
         lines.filter(fenced="pending").update(**fresh(Ask.FENCE, F("source")))
-        protected = Replication.objects.filter(vm__in=_vms(rows), state="protected")
-        change.fire(protected, "pause", next_step_at=None, flag="")
-        relist(change, VM.objects.filter(pk__in=_vms(rows)), shown=False, protection="paused")
         _tally(change, rows, "running", 1)
     else:
         lines.update(next_step_at=F("ends_at"))
-        relist(change, VM.objects.filter(pk__in=_vms(rows)), last_test_at=change.at)
     _add_stand_ins(change, lines)
 
 
@@ -272,7 +301,7 @@ def _add_stand_ins(change: Change, lines: QuerySet[Failover]) -> None:
     }  # fmt: skip
     made_by = list(lines.values_list("uuid", flat=True))
     rows = lines.order_by("pk").values_list(*columns.values())
-    add(change, list(columns), rows, VM.objects.filter(made_by__in=made_by))
+    add(change, list(columns), rows, VM.objects.filter(made_by__among=made_by))
 
 
 def _fenced_late(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
@@ -285,9 +314,9 @@ def _release_or(finish: Next) -> Next:
 
     def after(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
         barred = list(lines.filter(kind=Kind.LIVE).exclude(fenced="", state="undoing").values_list("pk", flat=True))
-        Failover.objects.filter(pk__in=barred).update(**fresh(Ask.RELEASE, F("source")))
-        if free := list(lines.exclude(pk__in=barred).values_list("pk", flat=True)):
-            finish(change, Failover.objects.filter(pk__in=free), progress)
+        Failover.objects.filter(pk__among=barred).update(**fresh(Ask.RELEASE, F("source")))
+        if free := list(lines.exclude(pk__among=barred).values_list("pk", flat=True)):
+            finish(change, Failover.objects.filter(pk__among=free), progress)
 
     return after
 
@@ -301,13 +330,13 @@ def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     rows = fire(change, lines, "end", **NOTHING_TO_DO)
     live = rows[0].kind == Kind.LIVE
     if live:
-        paused = Replication.objects.filter(vm__in=_vms(rows), state="paused")
+        paused = Replication.objects.filter(vm_id__among=vms_of(rows), state="paused")
         due = {"next_step_at": Value(change.at) + F("rpo_target"), "flag": "resynchronising"}
         change.fire(paused, "resume", resumed_at=change.at, **due)
         _tally(change, rows, "running", -1)
-    remove(change, VM.objects.filter(made_by__in=list(lines.values_list("uuid", flat=True))))
+    remove(change, VM.objects.filter(made_by__among=list(lines.values_list("uuid", flat=True))))
     if live:
-        relist(change, VM.objects.filter(pk__in=_vms(rows)), shown=True, protection="resynchronising")
+        relist(change, VM.objects.filter(pk__among=vms_of(rows)), shown=True, protection="resynchronising")
 
 
 _AFTER: dict[tuple[str, str, str], Next] = {

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
-from ampdr.lifecycle import Actor, Change, changes, insert_select
-from inventory.models import VM
+from accounts.actions import checked, support_only
+from ampdr.lifecycle import Actor, Change, changes
+from ampdr.sets import insert_select
+from inventory.models import VM, Site
 
 
 def relist(change: Change, vms: QuerySet[VM], **columns: Any) -> None:
     """Writes the same columns on these VMs, in key order, and changes the counters by the difference."""
-    keys = [pk for pk, *_ in _counted(change, vms.order_by("pk").select_for_update(no_key=True), -1)]
-    rows = VM.objects.filter(pk__in=keys)
+    locked = vms.order_by("pk").select_for_update(no_key=True, of=("self",))
+    before = list(locked.values_list("pk", "account_id", "group"))
+    rows = VM.objects.filter(pk__among=[pk for pk, _, _ in before])
     rows.update(**columns)
-    _counted(change, rows, +1)
+    _count(change, Counter((account, group) for _, account, group in before), -1)
+    count_new(change, rows)
 
 
 def add(change: Change, columns: Sequence[str], rows: QuerySet[Any, Any], found: QuerySet[VM]) -> None:
@@ -27,22 +31,23 @@ def add(change: Change, columns: Sequence[str], rows: QuerySet[Any, Any], found:
 
 
 def count_new(change: Change, vms: QuerySet[VM]) -> None:
-    """Counts VM rows that were just inserted."""
-    _counted(change, vms, +1)
+    """Adds these VM rows to the counters."""
+    groups = vms.order_by().values_list("account_id", "group").annotate(n=Count("pk"))
+    _count(change, {(account, group): n for account, group, n in groups}, +1)
 
 
-def remove(change: Change, vms: QuerySet[VM]) -> None:
+def remove(change: Change, stand_ins: QuerySet[VM]) -> None:
     """Takes stand-ins away: a failover that ended leaves no row behind."""
-    keys = [pk for pk, *_ in _counted(change, vms.exclude(role="primary").order_by("pk").select_for_update(), -1)]
-    VM.objects.filter(pk__in=keys).delete()
+    locked = stand_ins.exclude(role="primary").order_by("pk").select_for_update()
+    rows = list(locked.values_list("pk", "account_id", "group"))
+    _count(change, Counter((account, group) for _, account, group in rows), -1)
+    VM.objects.filter(pk__among=[pk for pk, _, _ in rows]).delete()
 
 
-def _counted(change: Change, vms: QuerySet[VM], sign: int) -> list[tuple[int, int, str]]:
-    rows = list(vms.values_list("pk", "account_id", "group"))
-    for (account, group), n in Counter((account, group) for _, account, group in rows).items():
+def _count(change: Change, groups: Mapping[tuple[int, str], int], sign: int) -> None:
+    for (account, group), n in groups.items():
         if group != "hidden":
             change.tally(account, group, sign * n)
-    return rows
 
 
 def rename(actor: Actor, vm: VM, name: str) -> None:
@@ -50,3 +55,15 @@ def rename(actor: Actor, vm: VM, name: str) -> None:
     with changes(actor) as change:
         VM.objects.filter(family=vm.family).update(name=name)
         change.note(VM.objects.filter(pk=vm.pk), "vm.renamed", before=vm.name)
+
+
+def save_site(actor: Actor, site: Site) -> Site:
+    """A new site, or another pair, city or provider of one. Support's verb; it stands in the installation's log."""
+    support_only(actor)
+    event = "site.changed" if site.pk else "site.added"
+    with changes(actor) as change:
+        checked(site).save()
+        pair = site.failover_site.code if site.failover_site else ""
+        facts = {"code": site.code, "failover_site": pair, "provider": site.provider}
+        change.note(Site.objects.filter(pk=site.pk), event, **facts)
+    return site

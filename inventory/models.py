@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.postgres.indexes import OpClass
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Collate, Lower
@@ -20,6 +21,7 @@ class Site(models.Model):
     """A data center. Sites and their pairs are rows: Support can change a pair without a deploy."""
 
     TENANT_PATH: ClassVar[str | None] = None  # the house's own
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {}  # the installation's own log
 
     code = models.CharField(max_length=8, unique=True)
     city = models.CharField(max_length=60)
@@ -34,6 +36,10 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def clean(self) -> None:
+        if self.pk and self.failover_site_id == self.pk:
+            raise ValidationError({"failover_site": "A site can't be its own failover site."})
 
     @property
     def recovery_environment(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from django.contrib.postgres.functions import RandomUUID
@@ -16,32 +16,53 @@ from accounts.actions import receive
 from accounts.models import Permission, forbid_customer
 from ampdr import clock, work
 from ampdr.errors import Absent, Conflict, Invalid
-from ampdr.lifecycle import Actor, Change, changes, insert_select
+from ampdr.lifecycle import Actor, Change, changes
 from ampdr.numbers import next_number
-from ampdr.work import NOTHING_TO_DO, WaitingOn, fresh
+from ampdr.sets import insert_select
+from ampdr.work import WaitingOn, fresh
 from inventory.actions import relist
 from inventory.models import VM
 from replication.lifecycle import REPLICATION
 from replication.models import RETENTION_HOURS, RPO_TARGET, Order, Replication
 from replication.providers.base import Kind
-from replication.tasks import UNPROTECTED, list_as
+from replication.tasks import SETTLED, UNPROTECTED, list_as
 
 FAILOVER_SITE = VM.objects.filter(pk=OuterRef("pk")).values("site__failover_site__code")[:1]
+
+
+def choose(actor: Actor, vm_uuids: Iterable[uuid.UUID | str], permission: str = Permission.READ_VMS) -> QuerySet[VM]:
+    """The VMs of an order (or, by another permission, of a cancellation), each once: for the preview and for the verb.
+
+    What is no uuid names nothing, like a uuid that nobody has. Raises Forbidden, and Absent if one of them isn't
+    there for this actor. An empty choice is the caller's to judge.
+    """
+    actor.need(Permission.READ_REPLICATION)
+    vms = VM.objects.visible_to(actor, permission)
+    try:
+        wanted = {uuid.UUID(str(vm)) for vm in vm_uuids}
+    except ValueError:
+        raise Absent from None
+    found = vms.filter(uuid__in=wanted) if wanted else vms.none()
+    if found.count() != len(wanted):
+        raise Absent
+    actor.need(Permission.WRITE_REPLICATION)
+    return found
+
+
+def _refuse_nothing(vms: QuerySet[VM]) -> None:
+    if not vms.exists():
+        raise Invalid("Choose at least one VM.", fields={"vms": ["Choose at least one VM."]})
 
 
 def place_order(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str) -> Order:
     """One order for these VMs, all or none. The same key gets the same order.
 
-    Raises Absent (an unknown VM), Forbidden, Invalid, and Conflict (`cannot_replicate`, naming each VM and why).
+    Nothing is locked while the choice is checked: of two who order one VM at one moment, the unique constraint on open
+    replications lets one through, and the other learns here who was first.
+    Raises Forbidden, Absent (an unknown VM), Invalid, and Conflict (`cannot_replicate`, naming each VM and why).
     """
-    actor.need(Permission.READ_REPLICATION)
-    wanted = {str(vm) for vm in vm_uuids}
-    vms = VM.objects.visible_to(actor, Permission.READ_VMS).filter(uuid__in=wanted)
-    if vms.count() != len(wanted):
-        raise Absent
-    actor.need(Permission.WRITE_REPLICATION)
-    if not wanted:
-        raise Invalid("Choose at least one VM.", fields={"vms": ["Choose at least one VM."]})
+    vms = choose(actor, vm_uuids)
+    _refuse_nothing(vms)
     try:
         with changes(actor) as change:
             return _order_once(change, actor, vms, key)
@@ -83,46 +104,67 @@ def _add_lines(order: Order, vms: QuerySet[VM]) -> None:
 
 
 def refuse_unorderable(vms: QuerySet[VM]) -> None:
-    """Conflict, naming every VM of the choice that can't be ordered, and why."""
-    reasons = {vm.display_name: why for vm in vms.select_related("site") if (why := vm.why_not_orderable)}
-    if reasons:
-        first = ". ".join(f"{name}: {why.rstrip('.')}" for name, why in list(reasons.items())[:5])
-        more = f", and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+    """Conflict, naming the VMs of the choice that can't be ordered, and why. Names may be equal, so VMs are counted."""
+    found = vms.select_related("site").order_by("name_key", "pk")
+    refused = [(vm, why) for vm in found if (why := vm.why_not_orderable)]
+    if refused:
+        first = ". ".join(f"{vm.display_name}: {why.rstrip('.')}" for vm, why in refused[:5])
+        more = f", and {len(refused) - 5} more" if len(refused) > 5 else ""
         raise Conflict(
-            f"Nothing was ordered. {first}{more}. Leave {'it' if len(reasons) == 1 else 'them'} out and order again.",
-            code="cannot_replicate", title="Some VMs can't be ordered", reasons=reasons,
+            f"Nothing was ordered. {first}{more}. Leave {'it' if len(refused) == 1 else 'them'} out and order again.",
+            code="cannot_replicate", title="Some VMs can't be ordered",
+            reasons=[{"vm": str(vm.uuid), "name": vm.display_name, "reason": why} for vm, why in refused],
         )  # fmt: skip
 
 
-def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str]) -> int:
-    """Ends the service on these VMs at once; the provider's clean-up follows. Returns how many were stopped.
+def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str = "") -> int:
+    """Ends the service on these VMs at once, all or none; the provider's clean-up follows. Returns how many VMs.
 
-    A VM in an open failover can't be stopped: Conflict (`held_by_failover`) names the ticket.
+    With a key, a repeat does nothing and gets the same answer. Raises Forbidden, Absent, Invalid, IllegalTransition,
+    and Conflict: `not_replicated`, or `held_by_failover`, naming the ticket of a VM that is in an open failover.
     """
-    mine = Replication.objects.visible_to(actor, Permission.READ_REPLICATION).exclude(state="stopped")
-    chosen = mine.filter(vm__uuid__in=vm_uuids)
-    if chosen.count() != len({str(vm) for vm in vm_uuids}):
-        raise Absent
-    actor.need(Permission.WRITE_REPLICATION)
+    vms = choose(actor, vm_uuids, Permission.READ_REPLICATION)
+    _refuse_nothing(vms)
     with changes(actor) as change:
-        keys = [pk for pk, _ in _unheld(chosen)]
-        not_begun = change.fire(Replication.objects.filter(pk__in=keys, state="ordered"), "cancel", **NOTHING_TO_DO)
-        under_way = Replication.objects.filter(pk__in=keys).exclude(state="stopped")
-        stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source")), flag="")
-        list_as(change, [row.vm_id for row in not_begun], "none", **UNPROTECTED)
-        list_as(change, [row.vm_id for row in stopping], "stopping")
-        work.ring()
-    return len(keys)
+        wanted = dict(vms.values_list("pk", "uuid"))
+        receipt = receive(actor, key, ["stop", sorted(map(str, wanted.values()))]) if key else None
+        if receipt is None or not receipt.made:
+            _stop(change, _stoppable(wanted.keys()))
+        if receipt:
+            receipt.made = "stopped"
+            receipt.save(update_fields=["made"])
+    return len(wanted)
 
 
-def _unheld(chosen: QuerySet[Replication]) -> list[tuple[int, str]]:
-    held = list(chosen.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", "held_by"))
-    if tickets := sorted({number for _, number in held if number}):
+def _stop(change: Change, keys: Sequence[int]) -> None:
+    """What was not begun is over at once; the rest is stopped by the provider. The rows are locked already."""
+    not_begun = Replication.objects.filter(pk__in=keys, state="ordered")
+    cancelled = change.fire(not_begun, "cancel", **SETTLED)
+    under_way = Replication.objects.filter(pk__in=keys).exclude(pk__in=[row.pk for row in cancelled])
+    stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source")), flag="", failed_in="")
+    list_as(change, [row.vm_id for row in cancelled], "none", **UNPROTECTED)
+    list_as(change, [row.vm_id for row in stopping], "stopping")
+    work.ring()
+
+
+def _stoppable(vms: Collection[int]) -> list[int]:
+    """The open replications of these VMs, locked in key order; a failover that wants one of them waits for us."""
+    rows = Replication.objects.filter(vm__in=vms).exclude(state="stopped").order_by("pk")
+    held = list(rows.select_for_update(no_key=True, of=("self",)).values_list("pk", "vm_id", "held_by"))
+    if bare := set(vms) - {vm for _, vm, _ in held}:
+        name = VM.objects.filter(pk__in=bare).order_by("name_key").values_list("name", flat=True)[0]
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         raise Conflict(
-            f"Nothing was stopped: {get_text_list(tickets, 'and')} holds it. End the failover first, or withdraw it.",
+            f"Nothing was stopped: {name}{more} has no replication.",
+            code="not_replicated", title="Nothing to stop here",
+        )  # fmt: skip
+    if tickets := sorted({number for *_, number in held if number}):
+        verb = "holds" if len(tickets) == 1 else "hold"
+        raise Conflict(
+            f"Nothing was stopped: {get_text_list(tickets, 'and')} {verb} it. End the failover first, or withdraw it.",
             code="held_by_failover", title="A failover is open", tickets=tickets,
         )  # fmt: skip
-    return held
+    return [pk for pk, *_ in held]
 
 
 def retry_replication(actor: Actor, replication: Replication) -> None:
@@ -147,14 +189,44 @@ class Progress(NamedTuple):
     icon: str
     ready: int
     counts: dict[str, int]
+    waiting: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def open(self) -> int:
+        """Lines on which something is still to be done."""
+        return sum(self.counts.get(state, 0) for state in UNFINISHED)
+
+
+UNFINISHED = ("ordered", "provisioning", "stopping", "failed")
 
 
 def progress(lines: QuerySet[Replication]) -> Progress:
-    """How these lines of an order stand, in two statements whatever their number."""
-    counts = Counter(dict(lines.order_by().values_list("state").annotate(n=Count("pk"))))
-    waiting = lines.filter(waiting_on=WaitingOn.CUSTOMER).count()
+    """How these lines of one order stand, in one statement whatever their number."""
+    return progress_of(lines.order_by().values_list("state", "waiting_on").annotate(n=Count("pk")))
+
+
+def progress_of_orders(orders: Iterable[int]) -> dict[int, Progress]:
+    """The same for many orders, by primary key, also in one statement."""
+    lines = Replication.objects.filter(order__in=list(orders)).order_by()
+    by_order: dict[int, list[tuple[str, str, int]]] = defaultdict(list)
+    for order, *counted in lines.values_list("order", "state", "waiting_on").annotate(n=Count("pk")):
+        by_order[order].append((counted[0], counted[1], counted[2]))
+    return {order: progress_of(counted) for order, counted in by_order.items()}
+
+
+def progress_of(counted: Iterable[tuple[str, str, int]]) -> Progress:
+    """From lines counted by state and by whom they wait for."""
+    counts: Counter[str] = Counter()
+    waiting = 0
+    for state, waiting_on, n in counted:
+        counts[state] += n
+        waiting += n if waiting_on == WaitingOn.CUSTOMER else 0
     ready = counts["protected"] + counts["paused"]
-    return Progress(*_order_word(counts, waiting, ready), ready, dict(counts))
+    return Progress(*_order_word(counts, waiting, ready), ready, dict(counts), waiting)
 
 
 def _order_word(counts: Counter[str], waiting: int, ready: int) -> tuple[str, str, str]:

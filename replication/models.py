@@ -67,6 +67,7 @@ class Replication(Stateful, Driven):
     protected_at = models.DateTimeField(null=True)
     resumed_at = models.DateTimeField(null=True)
     newest_point_at = models.DateTimeField(null=True)
+    kept_since = models.DateTimeField(null=True)  # recovery points before it are gone, says the provider
     flag = models.CharField(max_length=20, blank=True, default="", db_default="")
     failed_in = models.CharField(max_length=24, blank=True, default="", db_default="")
 

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, NullIf
 
 from ampdr import clock, work
 from ampdr.lifecycle import Change, changes
@@ -21,13 +21,19 @@ from ampdr.work import NOTHING_TO_DO, Duty, WaitingOn, fresh
 from inventory.actions import relist
 from inventory.models import VM
 from replication.models import PointFeed, RecoveryPoint, Replication
-from replication.providers import provider_of
 from replication.providers.base import Kind, Points, Progress, Provider, Request, Unreachable
+from replication.providers.sites import provider_of
 
 T = TypeVar("T")
 
+DRIVEN = (
+    "pk", "uuid", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "step_site", "vm_id",
+    "vm__uuid", "vm__name", "vm__disk_gb",
+)  # fmt: skip
+
 REFUSALS_ALLOWED = 2
 POINTS_EVERY = timedelta(seconds=15)
+SETTLED: dict[str, Any] = {**NOTHING_TO_DO, "last_error": "", "waiting_on": WaitingOn.NOBODY}
 
 
 @dataclass
@@ -41,8 +47,15 @@ class Answers:
 class ProviderDuty(Duty):
     """Rows whose `verb` is a request to the provider of `step_site`."""
 
+    columns: ClassVar[tuple[str, ...]] = ()  # what `request` reads beside the driven columns and the VM's
+
     def due(self) -> QuerySet[Any]:
         return super().due().exclude(verb="")
+
+    def load(self, keys: Sequence[int]) -> list[Any]:
+        """Named tuples in key order: a thousand instances would cost more than the rest of the batch."""
+        rows = self.model._default_manager.filter(pk__among=keys).order_by("pk")
+        return list(rows.values_list(*DRIVEN, *self.columns, named=True))
 
     @abstractmethod
     def request(self, row: Any) -> Request:
@@ -58,7 +71,7 @@ class ProviderDuty(Duty):
 
     def raise_generation(self, rows: list[Any]) -> None:
         """A definite refusal: the next request bears a new key."""
-        self.model._default_manager.filter(pk__in=_keys(rows)).update(generation=F("generation") + 1)
+        self.model._default_manager.filter(pk__among=_keys(rows)).update(generation=F("generation") + 1)
 
     def call(self, site: str, rows: list[Any]) -> Answers:
         requests = {row.pk: self.request(row) for row in rows}
@@ -82,7 +95,7 @@ class ProviderDuty(Duty):
 
     def ask_anew(self, rows: list[Any], reason: str) -> None:
         self.raise_generation(rows)
-        self.model._default_manager.filter(pk__in=_keys(rows)).update(
+        self.model._default_manager.filter(pk__among=_keys(rows)).update(
             refusals=F("refusals") + 1, accepted_at=None, last_error=reason, claim=None,
             next_step_at=clock.db_now(work.pause_after(1)),
         )  # fmt: skip
@@ -90,16 +103,18 @@ class ProviderDuty(Duty):
     def moved(self, rows: list[Any], progress: Mapping[int, Progress]) -> None:
         """Under way: facts that differ from row to row, so one UPDATE with a case for each."""
         now = clock.now()
+        columns = ("step", "percent", "attempts", "last_error", "accepted_at", "next_step_at")
+        moved = []
         for row in rows:
             said = progress[row.pk]
-            row.step, row.percent, row.attempts, row.last_error = said.step, said.percent, 0, ""
-            row.accepted_at, row.next_step_at = row.accepted_at or now, now + timedelta(seconds=said.look_in)
-        columns = ("step", "percent", "attempts", "last_error", "accepted_at", "next_step_at")
-        self.model._default_manager.bulk_update(rows, columns)
+            look = now + timedelta(seconds=said.look_in)
+            facts = (said.step, said.percent, 0, "", row.accepted_at or now, look)
+            moved.append(self.model(pk=row.pk, **dict(zip(columns, facts, strict=True))))
+        self.model._default_manager.bulk_update(moved, columns)
 
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
         """The same key again after a pause; with a provider that forgets keys, halt and ask a person."""
-        mine = self.model._default_manager.filter(pk__in=_keys(rows))
+        mine = self.model._default_manager.filter(pk__among=_keys(rows))
         error = silence or "The provider did not say how it stands."
         if provider_of(rows[0].step_site).remembers_keys:
             pause = work.pause_after(max(row.attempts for row in rows))
@@ -176,31 +191,30 @@ class Provision(ProviderDuty):
 
     name, model, priority = "provision", Replication, 40
 
-    def load(self, keys: Sequence[int]) -> list[Replication]:
-        return list(Replication.objects.filter(pk__in=keys).select_related("vm").order_by("pk"))
+    columns = ("source", "target", "retention_hours", "rpo_target")
 
-    def request(self, row: Replication) -> Request:
+    def request(self, row: Any) -> Request:
         return Request(
             key=f"{row.uuid}:{row.verb}:{row.generation}", kind=Kind(row.verb), subject=str(row.uuid),
-            vm=str(row.vm.uuid), name=row.vm.name, source=row.source, target=row.target, disk_gb=row.vm.disk_gb,
+            vm=str(row.vm__uuid), name=row.vm__name, source=row.source, target=row.target, disk_gb=row.vm__disk_gb,
             retention_hours=row.retention_hours, rpo_target_seconds=int(row.rpo_target.total_seconds()),
         )  # fmt: skip
 
-    def done(self, change: Change, rows: list[Replication], progress: Mapping[int, Progress]) -> None:
+    def done(self, change: Change, rows: list[Any], progress: Mapping[int, Progress]) -> None:
         ready = _in_state(rows, "provisioning")
         if ready:
-            facts = {**NOTHING_TO_DO, "protected_at": change.at, "newest_point_at": change.at, "percent": 100}
+            facts = {**SETTLED, "protected_at": change.at, "newest_point_at": change.at, "percent": 100}
             fired = change.fire(ready, "protect", **facts)
             ready.update(next_step_at=F("newest_point_at") + F("rpo_target"))
             list_as(change, [row.vm_id for row in fired], "protected", newest_point_at=change.at)
         if stopped := _in_state(rows, "stopping"):
-            fired = change.fire(stopped, "finish", **NOTHING_TO_DO)
+            fired = change.fire(stopped, "finish", **SETTLED)
             RecoveryPoint.objects.filter(replication__in=[row.pk for row in fired]).delete()
             list_as(change, [row.vm_id for row in fired], "none", **UNPROTECTED)
 
-    def failed(self, change: Change, rows: list[Replication], reason: str) -> None:
+    def failed(self, change: Change, rows: list[Any], reason: str) -> None:
         facts = {**NOTHING_TO_DO, "last_error": reason, "waiting_on": WaitingOn.SUPPORT, "failed_in": F("state")}
-        mine = Replication.objects.filter(pk__in=_keys(rows))
+        mine = Replication.objects.filter(pk__among=_keys(rows))
         with changes(change.actor, reason) as told:
             fired = told.fire(mine, "fail", **facts)
         list_as(change, [row.vm_id for row in fired], "failed")
@@ -209,14 +223,14 @@ class Provision(ProviderDuty):
 UNPROTECTED: dict[str, Any] = {"protected_to": "", "order_number": "", "newest_point_at": None}
 
 
-def _in_state(rows: list[Any], state: str) -> QuerySet[Any] | None:
+def _in_state(rows: list[Any], state: str) -> QuerySet[Replication] | None:
     keys = [row.pk for row in rows if row.state == state]
-    return type(rows[0])._default_manager.filter(pk__in=keys) if keys else None
+    return Replication.objects.filter(pk__among=keys) if keys else None
 
 
 def list_as(change: Change, vms: Sequence[int], protection: str, **columns: Any) -> None:
     """What lists show of these VMs' protection."""
-    relist(change, VM.objects.filter(pk__in=vms), protection=protection, **columns)
+    relist(change, VM.objects.filter(pk__among=vms), protection=protection, **columns)
 
 
 @work.register
@@ -259,7 +273,8 @@ class Collect(Duty):
         provider, feed = provider_of(site), rows[0]
         batch = min(provider.batch, work.BATCH)
         found = Replication.objects.filter(source=site, state="protected", pk__gt=feed.cursor).order_by("pk")
-        asked = list(found.values_list("pk", "vm__uuid", "newest_point_at")[:batch])
+        known = NullIf("newest_point_at", "protected_at")  # right after the first sync no point is known yet
+        asked = list(found.values_list("pk", "vm__uuid", known)[:batch])
         points = provider.recovery_points({str(vm): newest for _, vm, newest in asked}) if asked else {}
         return Collected(points, {str(vm): pk for pk, vm, _ in asked}, asked[-1][0] if len(asked) == batch else 0)
 
@@ -274,7 +289,7 @@ class Collect(Duty):
         )  # fmt: skip
 
     def write(self, change: Change, points: Mapping[int, Points]) -> None:
-        held = Replication.objects.filter(pk__in=points, state="protected").order_by("pk")
+        held = Replication.objects.filter(pk__among=points, state="protected").order_by("pk")
         keys = list(held.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
         new = ((pk, point) for pk in keys for point in points[pk].new)
         RecoveryPoint.objects.bulk_create(
@@ -282,20 +297,15 @@ class Collect(Duty):
             ignore_conflicts=True,
         )
         prune({pk: points[pk].oldest_kept for pk in keys})
-        caught_up(change, Replication.objects.filter(pk__in=keys))
+        caught_up(change, Replication.objects.filter(pk__among=keys))
 
 
-def prune(oldest: Mapping[int, datetime | None]) -> None:
-    """Forgets points that the provider no longer keeps: one DELETE for all replications of the same moment."""
-    by_moment: dict[datetime, list[int]] = defaultdict(list)
-    for pk, moment in oldest.items():
-        if moment:
-            by_moment[moment].append(pk)
-    gone = Q()
-    for moment, keys in by_moment.items():
-        gone |= Q(replication__in=keys, at__lt=moment)
-    if gone:
-        RecoveryPoint.objects.filter(gone).delete()
+def prune(kept: Mapping[int, datetime | None]) -> None:
+    """Forgets points that the provider no longer keeps; the moment differs from replication to replication."""
+    rows = [Replication(pk=pk, kept_since=moment) for pk, moment in kept.items()]
+    Replication.objects.bulk_update(rows, ["kept_since"])
+    gone = RecoveryPoint.objects.filter(replication_id__among=list(kept), at__lt=F("replication__kept_since"))
+    gone.delete()
 
 
 def caught_up(change: Change, replications: QuerySet[Replication]) -> None:
@@ -306,10 +316,10 @@ def caught_up(change: Change, replications: QuerySet[Replication]) -> None:
     recovered = list(in_time.exclude(flag="").values_list("pk", "vm_id"))
     in_time.update(next_step_at=F("newest_point_at") + F("rpo_target"), flag="")
     if recovered:
-        change.note(Replication.objects.filter(pk__in=[pk for pk, _ in recovered]), "replication.caught_up")
+        change.note(Replication.objects.filter(pk__among=[pk for pk, _ in recovered]), "replication.caught_up")
         list_as(change, [vm for _, vm in recovered], "protected")
     newest_of_vm = Replication.objects.filter(vm=OuterRef("pk")).exclude(state="stopped").values("newest_point_at")[:1]
     vms = VM.objects.filter(replications__in=replications).order_by("pk")
     held = list(vms.select_for_update(no_key=True, of=("self",)).values_list("pk", "account_id"))
-    VM.objects.filter(pk__in=[pk for pk, _ in held]).update(newest_point_at=Subquery(newest_of_vm))
+    VM.objects.filter(pk__among=[pk for pk, _ in held]).update(newest_point_at=Subquery(newest_of_vm))
     change.touch(account for _, account in held)

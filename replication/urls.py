@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from replication import views
+from replication.views import lists, new, order, stop
 
 urlpatterns = [
-    path("replication/", views.protected, name="replication"),
-    path("replication/not-protected/", views.not_protected, name="replication-none"),
-    path("replication/orders/", views.orders, name="orders"),
-    path("replication/orders/new/", views.new_order, name="order-new"),
-    path("replication/orders/<str:number>/", views.order, name="order"),
-    path("replication/stop/", views.stop, name="replication-stop"),
+    path("replication/", lists.protected, name="replication"),
+    path("replication/not-protected/", lists.not_protected, name="replication-none"),
+    path("replication/orders/", lists.orders, name="orders"),
+    path("replication/orders/new/", new.new_order, name="order-new"),
+    path("replication/orders/<str:number>/", order.detail, name="order"),
+    path("replication/stop/", stop.stop, name="replication-stop"),
 ]

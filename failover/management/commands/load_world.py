@@ -28,7 +28,7 @@ from inventory.actions import count_new
 from inventory.models import VM, Site
 from replication.actions import place_order
 from replication.models import Order, RecoveryPoint, Replication
-from replication.providers import provider_of
+from replication.providers.sites import provider_of
 from replication.tasks import caught_up
 
 World = dict[str, Any]

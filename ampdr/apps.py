@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.db.models import Field, ForeignObject
+
+
+class AmpdrConfig(AppConfig):
+    name = "ampdr"
+
+    def ready(self) -> None:
+        """`pk__among=keys`, and the like, for every field and foreign key."""
+        from ampdr.sets import Among
+
+        Field.register_lookup(Among)
+        ForeignObject.register_lookup(Among)

@@ -1,0 +1,69 @@
+"""Stopping replication: first what follows from it, then one button that says of how many VMs."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, date, timedelta
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from accounts.models import Permission
+from ampdr import clock
+from ampdr.errors import Absent, IllegalTransition, Invalid
+from replication.actions import choose, stop_replication
+from replication.models import Order, Replication
+from replication.views.answers import SeeOther, Visit, here, named_vms, need_read
+from replication.views.order import REMAINING
+
+
+def stop(request: Visit) -> HttpResponse:
+    """`?vm=...` chooses VMs, `?order=RO-n` those of an order that are not ready yet."""
+    need_read(request.actor)
+    if request.method == "POST":
+        return carry_out(request)
+    number = request.GET.get("order", "")
+    wanted = remaining(request, number) if number else named_vms(request.GET)
+    vms = choose(request.actor, wanted, Permission.READ_REPLICATION)
+    if not wanted:
+        return SeeOther(here(request, "order", number) if number else here(request, "replication"))
+    lines = Replication.objects.filter(vm__in=vms).exclude(state="stopped").select_related("vm")
+    found = list(lines.order_by("vm__name_key", "pk"))
+    free = [row for row in found if not row.held_by and (row.allows("stop") or row.allows("cancel"))]
+    context = {
+        "number": number, "chosen": len(set(wanted)), "found": found, "free": free, "key": uuid.uuid4().hex,
+        "held": [row for row in found if row.held_by], "cycle_ends": end_of_cycle(), "back": request.GET.get("order"),
+        "ending": [row for row in found if not row.held_by and row not in free], "listed": free[:50],
+        "vm": ",".join(str(row.vm.uuid) for row in free), "bare": len(set(wanted)) - len(found),
+    }  # fmt: skip
+    return render(request, "replication/stop.html", context)
+
+
+def remaining(request: Visit, number: str) -> list[str]:
+    """The VMs of an order that can still be taken out of it before they are ready."""
+    mine = Order.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(number=number)
+    if not mine.exists():
+        raise Absent
+    lines = Replication.objects.filter(order__number=number, state__in=REMAINING)
+    return [str(vm) for vm in lines.values_list("vm__uuid", flat=True)]
+
+
+def carry_out(request: Visit) -> HttpResponse:
+    number = request.POST.get("order", "")
+    try:
+        n = stop_replication(request.actor, named_vms(request.POST), request.POST.get("key", ""))
+    except IllegalTransition as meanwhile:
+        meanwhile.facts |= {"href": here(request, "replication"), "subject": "Replication"}
+        raise
+    except Invalid as wrong:
+        messages.error(request, wrong.message)
+        return SeeOther(here(request, "replication"))
+    messages.success(request, f"Replication of {n} VM{'' if n == 1 else 's'} is stopped.")
+    return SeeOther(here(request, "order", number) if number else here(request, "replication"))
+
+
+def end_of_cycle() -> date:
+    """The billing cycle is the calendar month, UTC: its last day."""
+    today = clock.now().astimezone(UTC).date()
+    return (today.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
