@@ -29,6 +29,13 @@ HOST = "127.0.0.1"
 WEB_OPTIONS = "--worker-class gthread --workers 2 --threads 8 --graceful-timeout 5 --no-control-socket"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, `kill`, a closed terminal
 ANSWER_PATIENCE = 60.0  # seconds until the first page must have come
+DEMO_FAULTS = json.dumps(
+    [
+        {"fault": "points", "vm": "queue-01"},
+        {"fault": "slow", "kind": "protect", "vm": "files-02"},
+        {"fault": "refuse", "kind": "protect", "vm": "mail-03"},
+    ]
+)
 DEMO_ENVIRONMENT = {
     "AMPDR_DEMO": "1",
     "SUPPORT_PHONE": "+1 555 0100",
@@ -37,6 +44,8 @@ DEMO_ENVIRONMENT = {
     "SUPPORT_ANSWERS_LIVE_WITHIN": "15 min",
     "SIMULATION_TIME_SCALE": "2880",  # a day of replication in half a minute
     "SIMULATION_FAILOVER_TIME_SCALE": "60",  # a failover that takes half an hour in half a minute
+    # A source without new points, a slow first copy and a refused one: what people meet on ordinary days.
+    "SIMULATION_FAULTS": DEMO_FAULTS,
 }
 
 
