@@ -1,4 +1,5 @@
 import pytest
+from pytest_django import Settings
 
 from replication import tasks  # noqa: F401  the duties of both apps, as every process that drives has them
 from failover import tasks as failover_tasks  # noqa: F401
@@ -18,3 +19,9 @@ def instant(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("SIMULATION_TIME_SCALE", "0")
     monkeypatch.setenv("SIMULATION_FAILOVER_TIME_SCALE", "0")
     provider_of.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def fast_hasher(settings: Settings) -> None:
+    """Six people with real password hashes cost every test two seconds."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
