@@ -84,6 +84,10 @@ class Duty(ABC):
         """The due rows of this duty; narrow it where several duties share a model."""
         return self.model._default_manager.filter(next_step_at__lte=clock.db_now())
 
+    def size_at(self, site: str) -> int:
+        """How many rows one batch may hold: what one call takes."""
+        return self.size
+
     def load(self, keys: Sequence[int]) -> list[Any]:
         """The claimed rows as `call` wants them."""
         return list(self.model._default_manager.filter(pk__among=keys))
@@ -113,6 +117,7 @@ class Batch:
     token: uuid.UUID
     site: str
     keys: list[int]
+    full: bool
 
     @property
     def rows(self) -> QuerySet[Any]:
@@ -127,7 +132,7 @@ def drive(limit: int = 100_000) -> int:
     """
     driven = 0
     while driven < limit and (batch := _next_batch()):
-        if len(batch.keys) == batch.duty.size:
+        if batch.full:
             ring()  # a second worker, before this batch is done
         perform(batch)
         driven += len(batch.keys)
@@ -148,8 +153,9 @@ def claim(duty: Duty) -> Batch | None:
         first = due.values_list("pk", "step_site").first()
         if first is None:
             return None
-        keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[: duty.size])
-        batch = Batch(duty, uuid.uuid4(), first[1], keys)
+        size = duty.size_at(first[1])
+        keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[:size])
+        batch = Batch(duty, uuid.uuid4(), first[1], keys, full=len(keys) == size)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
         duty.model._default_manager.filter(pk__among=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
     return batch

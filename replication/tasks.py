@@ -52,6 +52,9 @@ class ProviderDuty(Duty):
     def due(self) -> QuerySet[Any]:
         return super().due().exclude(verb="")
 
+    def size_at(self, site: str) -> int:
+        return min(self.size, provider_of(site).batch)
+
     def load(self, keys: Sequence[int]) -> list[Any]:
         """Named tuples in key order: a thousand instances would cost more than the rest of the batch."""
         rows = self.model._default_manager.filter(pk__among=keys).order_by("pk")
@@ -103,12 +106,12 @@ class ProviderDuty(Duty):
     def moved(self, rows: list[Any], progress: Mapping[int, Progress]) -> None:
         """Under way: facts that differ from row to row, so one UPDATE with a case for each."""
         now = clock.now()
-        columns = ("step", "percent", "attempts", "last_error", "accepted_at", "next_step_at")
+        columns = ("step", "percent", "attempts", "last_error", "waiting_on", "accepted_at", "next_step_at")
         moved = []
         for row in rows:
             said = progress[row.pk]
             look = now + timedelta(seconds=said.look_in)
-            facts = (said.step, said.percent, 0, "", row.accepted_at or now, look)
+            facts = (said.step, said.percent, 0, "", WaitingOn.NOBODY, row.accepted_at or now, look)
             moved.append(self.model(pk=row.pk, **dict(zip(columns, facts, strict=True))))
         self.model._default_manager.bulk_update(moved, columns)
 
