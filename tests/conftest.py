@@ -1,8 +1,8 @@
 import pytest
 from pytest_django import Settings
 
-from replication import tasks  # noqa: F401  the duties of both apps, as every process that drives has them
 from failover import tasks as failover_tasks  # noqa: F401
+from replication import tasks  # noqa: F401  the duties of both apps, as every process that drives has them
 from replication.providers.sites import provider_of
 from tests.cast import Cast, make_cast
 
