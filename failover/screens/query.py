@@ -17,6 +17,7 @@ from django.db.models import Exists, Func, OuterRef, Q, QuerySet, Subquery, Text
 from django.db.models.functions import Lower
 
 from accounts.models import Permission
+from ampdr.errors import Invalid
 from ampdr.lifecycle import Actor
 from failover.models import Failover
 from failover.screens.security import SECURITY, fim_status
@@ -40,6 +41,7 @@ class Filters:
     size: int = SIZE
     after: str = ""
     before: str = ""
+    strict: bool = False  # the API's: who follows places to the end must not find himself at the beginning again
 
     @classmethod
     def read(cls, query: Mapping[str, str], offered: Set[str] = frozenset({"site", "q"})) -> Self:
@@ -54,7 +56,7 @@ class Filters:
 
     def link(self, **other: Any) -> str:
         """The query string of these filters with some of them changed, from the first page on."""
-        asked = asdict(replace(self, after="", before="")) | other
+        asked = asdict(replace(self, after="", before="", strict=False)) | other
         return "?" + urlencode(
             {name: value for name, value in asked.items() if value and (name, value) != ("size", 50)}
         )
@@ -124,13 +126,15 @@ def _cut(found: QuerySet[VM], filters: Filters) -> Page:
     """One row more than the page is read: it tells whether the way goes on."""
     back = bool(filters.before)
     place = _read(filters.before or filters.after)
+    if filters.strict and place is None and (filters.before or filters.after):
+        raise Invalid("This place isn't one of ours.", fields={"before" if back else "after": ["Not a place."]})
     onward = found
     if place:
         beyond = Q(place__lt=place) if back else Q(place__gt=place)
         onward = found.alias(place=Place(*ORDER)).filter(beyond)
     order = [f"-{name}" for name in ORDER] if back and place else ORDER
     got = list(onward.order_by(*order)[: filters.size + 1])
-    if place and not got:  # what was there is gone meanwhile
+    if place and not got and not filters.strict:  # what was there is gone meanwhile
         return _cut(found, replace(filters, after="", before=""))
     more, got = len(got) > filters.size, got[: filters.size]
     if back and place:
@@ -143,12 +147,16 @@ def _page(got: list[VM], earlier: bool, later: bool) -> Page:
 
 
 def _write(vm: VM) -> str:
-    return _signer.sign_object([getattr(vm, name) for name in ORDER])
+    """Opens nothing and tells no primary key: a family is named by its original's uuid."""
+    family = vm.original.uuid if vm.original else vm.uuid
+    return _signer.sign_object([vm.rank, vm.name_key, str(family), vm.role])
 
 
 def _read(place: str) -> Place | None:
     try:
-        return Place(*[Value(value) for value in _signer.unsign_object(place)])
+        rank, name_key, family, role = _signer.unsign_object(place)
+        original = Subquery(VM.objects.filter(uuid=family).values("pk")[:1])
+        return Place(Value(rank), Value(name_key), original, Value(role))
     except (BadSignature, ValueError):
         return None
 
