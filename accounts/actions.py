@@ -6,18 +6,34 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, TypeVar
 
+from django.apps import AppConfig
+from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as StaffPermission
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr, JSONBAgg
-from django.db.models import Exists, OuterRef, Q
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, Model, OuterRef, Q
 from django.utils.crypto import constant_time_compare
 
-from accounts.models import Account, AuthorizedUser, Head, Membership, Permission, Person, Receipt, Role, Token
+from accounts.models import (
+    Account,
+    AuthorizedUser,
+    Head,
+    Membership,
+    Permission,
+    Person,
+    Receipt,
+    Role,
+    Token,
+    forbid_customer,
+)
 from ampdr import clock
-from ampdr.errors import Absent, Conflict, Invalid
+from ampdr.errors import Absent, Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor, changes
 
+M = TypeVar("M", bound=Model)
 A_MINUTE = timedelta(minutes=1)
 
 
@@ -60,10 +76,22 @@ def administrators(account_id: int) -> list[dict[str, str]]:
     return list(found.order_by("name").distinct().values("name", "email"))
 
 
+def explain(refusal: Forbidden, actor: Actor) -> None:
+    """Adds to a refusal what helps: the permission's label, the person's roles, and who can give the permission."""
+    code = refusal.facts.get("permission")
+    if code in Permission.values:
+        refusal.title = f"You need the permission {Permission(code).label}"
+        refusal.facts["permission"] = Permission(code).label
+    if code:
+        refusal.facts |= {"roles": actor.roles, "administrators": administrators(actor.account_id or 0)}
+
+
 def create_account(actor: Actor, slug: str, name: str, number: int) -> Account:
-    """A new account with its head. Support's verb."""
+    """A new account with its head. Support's verb. Raises Invalid: a slug or number that is taken or can't be one."""
+    support_only(actor)
+    account = Account(slug=slug, name=name, number=number)
     with changes(actor) as change:
-        account = Account.objects.create(slug=slug, name=name, number=number)
+        checked(account).save()
         Head.objects.create(account=account)
         change.note(Account.objects.filter(pk=account.pk), "account.created")
     return account
@@ -71,12 +99,119 @@ def create_account(actor: Actor, slug: str, name: str, number: int) -> Account:
 
 def list_authorized(actor: Actor, account: Account, person: Person, phone: str = "", **facts: Any) -> AuthorizedUser:
     """Puts a member on the list of those who may request failovers. Support's verb."""
+    support_only(actor)
     listing = AuthorizedUser(account=account, person=person, phone=phone, added_by_id=actor.person_id, **facts)
     with changes(actor) as change:
-        listing.full_clean()
-        listing.save()
+        checked(listing).save()
         change.note(AuthorizedUser.objects.filter(pk=listing.pk), "authorized.listed", person=person.name)
     return listing
+
+
+def update_listing(actor: Actor, listing: AuthorizedUser, phone: str, confirmed_on: date | None) -> None:
+    """Another number to call back, or the day on which the customer confirmed the listing. Support's verb."""
+    support_only(actor)
+    rows = AuthorizedUser.objects.filter(pk=listing.pk)
+    with changes(actor) as change:
+        before = rows.values_list("phone", flat=True).get()
+        rows.update(phone=phone, confirmed_on=confirmed_on)
+        change.note(rows, "authorized.changed", person=listing.person.name, before=before, phone=phone)
+
+
+def unlist(actor: Actor, listing: AuthorizedUser, reason: str = "") -> None:
+    """Takes a person off the list of those who may request failovers. Support's verb.
+
+    The row goes, so what is written down stands on its account.
+    """
+    support_only(actor)
+    with changes(actor, reason) as change:
+        gone, _ = AuthorizedUser.objects.filter(pk=listing.pk).delete()
+        if not gone:
+            raise Conflict(f"{listing.person.name} is not on the list any more.", code="not_listed")
+        change.note(Account.objects.filter(pk=listing.account_id), "account.unlisted", person=listing.person.name)
+
+
+def add_member(actor: Actor, account: Account, person: Person, roles: Sequence[Role]) -> Membership:
+    """Makes a person a member of an account. Support's verb."""
+    support_only(actor)
+    _check_roles(account.pk, roles)
+    membership = Membership(account=account, person=person)
+    with changes(actor) as change:
+        checked(membership).save()
+        membership.roles.set(roles)
+        names = sorted(role.name for role in roles)
+        mine = Membership.objects.filter(pk=membership.pk)
+        change.note(mine, "membership.added", person=person.name, roles=names)
+    return membership
+
+
+def change_member(actor: Actor, membership: Membership, roles: Sequence[Role], enabled: bool) -> None:
+    """Other roles, or in and out of the account. Support's verb; the last administrator stays (Conflict)."""
+    support_only(actor)
+    _check_roles(membership.account_id, roles)
+    mine = Membership.objects.filter(pk=membership.pk)
+    with changes(actor) as change:
+        list(Membership.objects.filter(account=membership.account_id).order_by("pk").select_for_update())
+        had_one = bool(administrators(membership.account_id))
+        mine.update(enabled=enabled)
+        membership.roles.set(roles)
+        if had_one and not administrators(membership.account_id):
+            raise Conflict("This is the last administrator of the account. Make another one first.")
+        names = sorted(role.name for role in roles)
+        change.note(mine, "membership.changed", person=membership.person.name, roles=names, enabled=enabled)
+
+
+def _check_roles(account_id: int, roles: Sequence[Role]) -> None:
+    if any(role.account_id not in (None, account_id) for role in roles) or not roles:
+        raise Invalid("Please correct what is marked.", fields={"roles": ["Choose roles of this account."]})
+
+
+def create_person(actor: Actor, email: str, name: str, password: str | None, time_zone: str = "UTC") -> Person:
+    """Somebody who can sign in, not staff. Support's verb; it stands in the installation's log."""
+    support_only(actor)
+    person = Person(email=email.strip().lower(), name=name, time_zone=time_zone)
+    person.set_password(password)
+    with changes(actor) as change:
+        checked(person).save()
+        change.note(Person.objects.filter(pk=person.pk), "person.created", email=person.email)
+    return person
+
+
+def change_person(actor: Actor, person: Person, groups: Sequence[Group], **facts: Any) -> None:
+    """Who a person is and what of Support he may do. For superusers only: nobody makes himself or others more."""
+    need_superuser(actor)
+    rows = Person.objects.filter(pk=person.pk)
+    with changes(actor) as change:
+        rows.update(**facts)
+        person.groups.set(groups)
+        shown = {key: facts[key] for key in ("email", "is_active", "is_staff", "is_superuser") if key in facts}
+        change.note(rows, "person.changed", **shown, groups=sorted(group.name for group in groups))
+
+
+def note_new_password(actor: Actor, person: Person) -> None:
+    """Writes down that a superuser gave a person another password, inside the caller's `changes`."""
+    need_superuser(actor)
+    with changes(actor) as change:
+        change.note(Person.objects.filter(pk=person.pk), "person.new_password", email=person.email)
+
+
+def need_superuser(actor: Actor) -> None:
+    if not Person.objects.filter(pk=actor.person_id or 0, is_superuser=True, is_active=True).exists():
+        raise Forbidden("Only a superuser of this installation can do this.")
+
+
+def support_only(actor: Actor) -> None:
+    """For verbs of Support that the portal itself uses too, when it loads a world."""
+    if actor.person_id is not None:
+        forbid_customer(actor)
+
+
+def checked(row: M) -> M:
+    """The row, if it is well-formed. Raises Invalid, naming its fields."""
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise Invalid("Please correct what is marked.", fields=error.message_dict) from error
+    return row
 
 
 def receive(actor: Actor, key: str, body: Any) -> Receipt:
@@ -156,3 +291,25 @@ def furnish(**_: Any) -> None:
     for name, grants in DEFAULT_ROLES.items():
         Role.objects.update_or_create(account=None, name=name, defaults=grants)
     Head.objects.get_or_create(account=None)
+
+
+# What members of the staff group "Support" may do in admin, by app. `change` of a ticket is to decide it, of a
+# replication to retry it: no form edits them.
+SUPPORT = "Support"
+SUPPORT_MAY: dict[str, tuple[str, ...]] = {
+    "accounts": (
+        "view_account", "add_account", "view_person", "add_person", "view_role", "view_activity",
+        "view_membership", "add_membership", "change_membership",
+        "view_authorizeduser", "add_authorizeduser", "change_authorizeduser",
+    ),
+    "inventory": ("view_site", "add_site", "change_site", "view_vm"),
+    "replication": ("view_order", "view_replication", "change_replication"),
+    "failover": ("view_ticket", "change_ticket"),
+}  # fmt: skip
+
+
+def furnish_support(app_config: AppConfig, **_: Any) -> None:
+    """Gives the group its permissions of one app, as soon as Django has made them."""
+    names = SUPPORT_MAY.get(app_config.label, ())
+    found = StaffPermission.objects.filter(content_type__app_label=app_config.label, codename__in=names)
+    Group.objects.get_or_create(name=SUPPORT)[0].permissions.add(*found)

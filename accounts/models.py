@@ -73,6 +73,7 @@ class Person(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in: a customer's member, or staff."""
 
     TENANT_PATH: ClassVar[str | None] = None  # a person may be a member of several accounts
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {}  # the installation's own log
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120)
@@ -96,6 +97,11 @@ class Person(AbstractBaseUser, PermissionsMixin):
         return self.name.split()[0]
 
 
+# The first words of addresses that are no account's, of now and of later work.
+RESERVED_SLUGS = frozenset(
+    ("accounts", "admin", "api", "failovers", "healthz", "invitation", "me", "metrics", "readyz", "sign-in", "sign-out",
+     "static", "theme"),
+)  # fmt: skip
 check_slug = RegexValidator(r"^[a-z][a-z0-9-]{1,39}$", "2 to 40 small letters, digits and hyphens, a letter first.")
 
 
@@ -111,6 +117,10 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.slug in RESERVED_SLUGS:
+            raise ValidationError({"slug": f"“{self.slug}” is the beginning of another address. Choose another slug."})
 
 
 class Head(models.Model):

@@ -41,6 +41,8 @@ class Viewer:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
+        if request.path.startswith("/admin/") and request.user.is_authenticated and not request.user.is_staff:
+            return refusal_page(request, Forbidden("This door is for Support.", title="Only Support gets in here"))
         if "account" not in kwargs or request.path.startswith("/api/"):
             return None
         if not request.user.is_authenticated:

@@ -54,6 +54,8 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 def admin_door(request: HttpRequest) -> HttpResponse:
     """Admin's own sign-in page is not used: there is one door. Who is in already and no staff gets no second try."""
+    if request.user.is_authenticated and request.user.is_staff:
+        return redirect("admin:index")
     if request.user.is_authenticated:
         raise Forbidden("This door is for Support.", title="Only Support gets in here")
     return redirect_to_login(request.GET.get("next", "/admin/"))

@@ -33,7 +33,7 @@ class InState(Choice):
 
 @admin.register(Replication)
 class ReplicationAdmin(Shelf):
-    list_display = ("vm", "account", "pill", "way", "order", "waiting_on", "last_error")
+    list_display = ("vm", "account", "word", "way", "order", "waiting_on", "last_error")
     list_filter = (InState, OfAccount)
     list_select_related = ("vm__account", "order")
     search_fields = ("=order__number",)
@@ -59,7 +59,7 @@ class ReplicationAdmin(Shelf):
         return replication.vm.account.name
 
     @admin.display(description="State")
-    def pill(self, replication: Replication) -> SafeString:
+    def word(self, replication: Replication) -> SafeString:
         return pill(replication.shown_state)
 
     @admin.display(description="Route")

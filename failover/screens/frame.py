@@ -9,6 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.views import chosen_theme, support
+from failover.models import Kind, Ticket
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,13 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "support": support(),
         "theme": chosen_theme(request),
         "now": clock.now(),
+        "waiting_live": waiting_live,
     }
+
+
+def waiting_live() -> int:
+    """How many live requests wait: the bell of admin's header, which alone calls it. More than 99 are not counted."""
+    return Ticket.objects.filter(state="waiting", kind=Kind.LIVE)[:99].count()
 
 
 def menu(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:

@@ -1,0 +1,272 @@
+"""Support's door to failover tickets: the queue, and one page per ticket on which it is decided.
+
+Nothing here edits a ticket or a line. Every button is a verb with a transaction of its own, so no view may open one.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import Case, Exists, Min, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.admin import Choice, OfAccount, Shelf, staff
+from accounts.models import AuthorizedUser
+from ampdr import clock
+from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
+from ampdr.lifecycle import Actor
+from ampdr.templatetags.ampdr import age, duration, icon, pill, route, vm_icon
+from ampdr.views import refusal_page
+from failover.actions import approve, give_up, lines_of, reject, retry, ticket_word, version_of
+from failover.lifecycle import TICKET
+from failover.models import Failover, Kind, Ticket
+from failover.screens.approval import context, vms_of
+
+ORANGE, RED = timedelta(minutes=5), timedelta(minutes=15)
+QUICK = {"outage": "Outage confirmed", "phone": "Agreed by phone", "own": ""}
+SQUARES = {Kind.LIVE: "arrow-right-left", Kind.TERMINATE: "log-out"}
+
+
+class InState(Choice):
+    """Waiting ones, unless something else is asked for; a search looks among all."""
+
+    title = "state"
+    parameter_name = "state"
+    default = "waiting"
+    words = TICKET.choices()
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        if request.GET.get("q"):
+            self.default = "all"  # type: ignore[misc]
+        super().__init__(request, *args)
+
+
+class OfKind(Choice):
+    title = "kind"
+    parameter_name = "kind"
+    words = Kind.choices
+
+
+class BulkForm(ActionForm):
+    reason = forms.CharField(max_length=500, required=False, label="Reason:")
+
+
+@admin.register(Ticket)
+class TicketAdmin(Shelf):
+    list_display = ("ticket", "what", "account", "vms", "site", "point_age", "waits", "requester", "progress")
+    list_filter = (InState, OfKind, OfAccount)
+    list_select_related = ("account", "requested_by", "about")
+    search_fields = ("number",)
+    search_help_text = "A ticket's number, or the beginning of an account's name"
+    change_form_template = "admin/failover/ticket/change_form.html"
+    actions = ("approve_tests",)
+    action_form = BulkForm
+
+    # ---- The queue ---------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket]:
+        listed = AuthorizedUser.objects.filter(account=OuterRef("account"), person=OuterRef("requested_by"))
+        lines = Failover.objects.filter(ticket=OuterRef("pk")).order_by().values("ticket")
+        oldest = lines.annotate(at=Min("replication__newest_point_at")).values("at")
+        point = Case(When(Q(state="waiting") & ~Q(kind=Kind.TERMINATE), then=Coalesce("point_at", Subquery(oldest))))
+        tickets: QuerySet[Ticket] = super().get_queryset(request)
+        return tickets.annotate(listed=Exists(listed), point=point)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Waiting: live, terminations, tests (so these words sort), each the oldest first. Otherwise the newest."""
+        waiting = request.GET.get("state", "waiting") == "waiting" and not request.GET.get("q")
+        return ("kind", "requested_at", "pk") if waiting else ("-pk",)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        number = term.upper() if term.upper().startswith("FO-") else f"FO-{term}"
+        return queryset.filter(Q(number=number) | Q(account__name__istartswith=term)), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The words of all shown tickets in one statement more."""
+        found = super().get_changelist_instance(request)
+        tickets: list[Any] = list(found.result_list)
+        lines = lines_of([ticket.pk for ticket in tickets if ticket.state == "approved"])
+        for ticket in tickets:
+            ticket.word = ticket_word(ticket, lines[ticket.pk])
+        found.result_list = tickets
+        return found
+
+    @admin.display(description="Number")
+    def ticket(self, ticket: Ticket) -> SafeString:
+        square = SQUARES.get(Kind(ticket.kind))
+        shown = format_html('<span class="vm">{}</span>', icon(square)) if square else vm_icon("test")
+        return format_html("{}<span>{}</span>", shown, ticket.number)
+
+    @admin.display(description="Kind")
+    def what(self, ticket: Ticket) -> SafeString:
+        about = format_html("<small>of {}</small>", ticket.about.title) if ticket.about else ""
+        return format_html("{}{}", ticket.get_kind_display(), about)
+
+    @admin.display(description="VMs")
+    def vms(self, ticket: Ticket) -> SafeString:
+        return format_html('<span class="num">{}</span>', f"{ticket.vm_count:,}")
+
+    @admin.display(description="Site")
+    def site(self, ticket: Ticket) -> SafeString:
+        way = (ticket.source, ticket.target)
+        return route(*way[::-1]) if ticket.kind == Kind.TERMINATE else route(*way)
+
+    @admin.display(description="Recovery point age")
+    def point_age(self, ticket: Any) -> str:
+        return age(ticket.point)
+
+    @admin.display(description="Waiting for")
+    def waits(self, ticket: Ticket) -> str:
+        if ticket.state != "waiting":
+            return "—"
+        waited = clock.now() - ticket.requested_at
+        tone = "txt-bad" if waited >= RED else "txt-warn" if waited >= ORANGE else ""
+        over = "over 15 min" if waited >= RED else "over 5 min" if waited >= ORANGE else ""
+        return format_html('<b class="num {}">{}</b><small class="{}">{}</small>', tone, duration(waited), tone, over)
+
+    @admin.display(description="Requested by")
+    def requester(self, ticket: Any) -> SafeString:
+        tick = format_html('<small class="txt-ok">{} authorized</small>', icon("check", 14))
+        gone = format_html('<small class="txt-bad">{} not authorized</small>', icon("ban", 14))
+        return format_html("{}{}", ticket.requested_by.name, tick if ticket.listed else gone)
+
+    @admin.display(description="State")
+    def progress(self, ticket: Any) -> SafeString:
+        return pill(ticket.word)
+
+    # ---- Several tests at once ---------------------------------------------------------------------------------------
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "change")
+
+    @admin.action(description="Approve the chosen tests", permissions=["decide"])
+    def approve_tests(self, request: HttpRequest, chosen: QuerySet[Ticket]) -> None:
+        """Tests only: everything else is approved on its own page, where what it does is seen."""
+        reason = request.POST.get("reason", "").strip()
+        tickets = list(chosen.order_by("pk"))
+        if others := [ticket.number for ticket in tickets if ticket.kind != Kind.TEST]:
+            words = f"{', '.join(others)}: only tests are approved together. Open the ticket. Nothing was approved."
+            self.message_user(request, words, messages.ERROR)
+        elif not reason:
+            self.message_user(request, "Say why: the customers read it. Nothing was approved.", messages.ERROR)
+        else:
+            for ticket in tickets:
+                self.approve_one(request, ticket, reason)
+
+    def approve_one(self, request: HttpRequest, ticket: Ticket, reason: str) -> None:
+        try:
+            approve(staff(request), ticket, reason, version_of(ticket))
+        except Refusal as refusal:
+            self.message_user(request, f"{ticket.number}: {refusal.message}", messages.ERROR)
+        else:
+            self.message_user(request, f"{ticket.number} is approved.", messages.SUCCESS)
+
+    # ---- One ticket --------------------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The approval page. Admin's own form, and its transaction, are not used."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = Ticket.objects.select_related("account", "requested_by", "decided_by", "about")
+        ticket = found.filter(pk=object_id).first() if object_id.isdecimal() else None
+        if ticket is None:
+            raise Absent("There is no such ticket.")
+        if request.method != "POST":
+            return self.page(request, ticket)
+        if not self.has_decide_permission(request):
+            raise Forbidden("Your staff group doesn't decide on tickets.")
+        return self.act(request, ticket)
+
+    def page(self, request: HttpRequest, ticket: Ticket, refusal: Invalid | None = None) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        actor = staff(request)
+        shown = context(actor, ticket)
+        lines = lines_of([ticket.pk])[ticket.pk]
+        shown |= {
+            **self.admin_site.each_context(request), "opts": self.opts, "title": ticket.title,
+            "version": version_of(ticket), "word": ticket_word(ticket, lines), "refusal": refusal,
+            "may_decide": self.has_decide_permission(request), "quick": QUICK, "said": request.POST,
+        }  # fmt: skip
+        for line in shown["vms"]:
+            line.needs_support = needs_support(line)
+        return TemplateResponse(request, self.change_form_template, shown, status=refusal.status if refusal else 200)
+
+    def act(self, request: HttpRequest, ticket: Ticket) -> HttpResponse:
+        """Does what the button says. Well-formed or not: the page again; changed meanwhile: 409; else what stands."""
+        try:
+            said = press(staff(request), ticket, request.POST)
+        except Invalid as refusal:
+            return self.page(request, ticket, refusal)
+        except Conflict as refusal:
+            if refusal.code in ("changed_meanwhile", "illegal_transition"):
+                refusal.facts |= {"href": request.path, "subject": ticket.number}
+                return refusal_page(request, refusal)
+            self.message_user(request, refusal.message, messages.ERROR)
+        else:
+            self.message_user(request, said, messages.SUCCESS)
+        return redirect(request.path)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The record is Activity; admin keeps none beside it."""
+        ticket = self.get_object(request, object_id)
+        return redirect(f"{reverse('admin:accounts_activity_changelist')}?q={ticket.number if ticket else ''}")
+
+
+def needs_support(line: Failover) -> bool:
+    """Whether a line goes on only when Support says so."""
+    return any(map(line.allows, ("retry_start", "retry_termination"))) or bool(line.waiting_on and line.verb)
+
+
+def press(actor: Actor, ticket: Ticket, data: QueryDict) -> str:
+    """The verb of the button that was pressed, and what to say when it is done."""
+    match data.get("decision"):
+        case "approve":
+            # Here comes the second factor: asked for beside the button unless it was proved within the last 5 minutes.
+            approve(actor, ticket, reason_of(data), data.get("version", ""))
+            return f"{ticket.number} is approved. Workers start it now."
+        case "reject":
+            reject(actor, ticket, reason_of(data, "outage"), data.get("version", ""))
+            return f"{ticket.number} is rejected."
+        case "retry":
+            line = line_of(ticket, data)
+            retry(actor, line)
+            return f"{line.vm.name} is tried again."
+        case "give_up":
+            line = line_of(ticket, data)
+            give_up(actor, line, data.get("reason", ""))
+            return f"{line.vm.name} is given up. What was made is removed, and a barred source is released."
+    raise Invalid("Press one of the buttons.")
+
+
+def reason_of(data: QueryDict, unless: str = "") -> str:
+    """The quick choice and the person's own words, as one text. `unless`: a quick choice that is no reason for this."""
+    choice = data.get("quick", "")
+    parts = ("" if choice == unless else QUICK.get(choice, ""), data.get("reason", "").strip())
+    return ": ".join(part for part in parts if part)
+
+
+def line_of(ticket: Ticket, data: QueryDict) -> Failover:
+    key = data.get("line", "")
+    line = vms_of(ticket).select_related("vm").filter(pk=key).first() if key.isdecimal() else None
+    if line is None:
+        raise Absent("There is no such VM in this ticket.")
+    return line

@@ -1,0 +1,164 @@
+"""What Support sees of one ticket before and after the decision: facts, VMs, checks, and whom to call back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, F, Min, OuterRef, QuerySet, Subquery, When
+from django.db.models.fields import DateTimeField, DurationField
+from django.db.models.expressions import Combinable, ExpressionWrapper
+from django.utils.html import format_html
+
+from accounts.models import AuthorizedUser
+from ampdr import clock
+from ampdr.lifecycle import Actor
+from ampdr.templatetags.ampdr import about, ago, duration, route, when
+from failover.actions import Check, checks, lines_of, why_not_approver
+from failover.actions.progress import FAILURES
+from failover.models import Failover, Kind, Ticket
+from inventory.models import Site
+from replication.models import RecoveryPoint
+
+FEW = 50
+NOUNS = {Kind.LIVE: "live failover", Kind.TEST: "test failover", Kind.TERMINATE: "termination"}
+
+
+@dataclass(frozen=True)
+class Fact:
+    label: str
+    value: str
+    small: str = ""
+    tone: str = ""
+
+
+def count_of(ticket: Ticket) -> str:
+    return "1 VM" if ticket.vm_count == 1 else f"{ticket.vm_count:,} VMs"
+
+
+def button(ticket: Ticket) -> str:
+    """What the approving button says: verb, number and noun."""
+    return f"Approve {NOUNS[Kind(ticket.kind)]} of {count_of(ticket)}"
+
+
+# ---- The VMs ---------------------------------------------------------------------------------------------------------
+
+
+def vms_of(ticket: Ticket) -> QuerySet[Failover]:
+    """The ticket's own lines; those that it names, for a termination."""
+    mine = {"named_in__ticket": ticket} if ticket.kind == Kind.TERMINATE else {"ticket": ticket}
+    return Failover.objects.filter(**mine)
+
+
+def shown_vms(ticket: Ticket) -> list[Failover]:
+    """The first fifty, those that wait for Support before the others, each with the point that it starts from."""
+    urgent = Case(When(state__in=FAILURES, then=0), When(waiting_on="support", then=0), default=1)
+    found = vms_of(ticket).select_related("vm", "launch").annotate(point=_point(ticket), urgent=urgent)
+    return list(found.order_by("urgent", "vm__name_key", "pk")[:FEW])
+
+
+def _point(ticket: Ticket) -> Combinable:
+    if ticket.point_at is None:
+        return F("replication__newest_point_at")
+    kept = RecoveryPoint.objects.filter(replication=OuterRef("replication"), at__lte=ticket.point_at)
+    return Subquery(kept.order_by("-at").values("at")[:1], output_field=DateTimeField(null=True))
+
+
+# ---- The six facts ---------------------------------------------------------------------------------------------------
+
+
+def facts(ticket: Ticket, vms: list[Failover]) -> list[Fact]:
+    first = [_names(ticket, vms), _way(ticket)]
+    return first + (_of_termination(ticket) if ticket.kind == Kind.TERMINATE else _of_failover(ticket))
+
+
+def _names(ticket: Ticket, vms: list[Failover]) -> Fact:
+    names = ", ".join(line.vm.name for line in vms[:3])
+    more = ticket.vm_count - 3
+    return Fact("Virtual machines", count_of(ticket), f"{names} and {more:,} more" if more > 0 else names)
+
+
+def _way(ticket: Ticket) -> Fact:
+    cities = dict(Site.objects.filter(code__in=(ticket.source, ticket.target)).values_list("code", "city"))
+    there, back = (ticket.source, ticket.target), (ticket.target, ticket.source)
+    label, way = ("Back to", back) if ticket.kind == Kind.TERMINATE else ("From → to", there)
+    return Fact(label, route(*way), " to ".join(cities.get(code, code) for code in way))
+
+
+def _of_failover(ticket: Ticket) -> list[Fact]:
+    at = ticket.point_at or vms_of(ticket).aggregate(at=Min("replication__newest_point_at"))["at"]
+    which = "chosen by the customer" if ticket.point_at else "newest of each"
+    point = Fact("Recovery point", when(at), f"{_old(at)}, {which}")
+    if ticket.kind == Kind.LIVE:
+        planned = Fact("How it starts", "Planned", f"if {ticket.source} answers then, otherwise unplanned")
+        return [point, _loss(at), _time_needed(ticket), planned]
+    originals = Fact("The originals", "Go on running", "untouched, the test VMs beside them")
+    return [point, Fact("Test ends", when(ticket.ends_at), "by itself, on this date"), _time_needed(ticket), originals]
+
+
+def _old(at: datetime | None) -> str:
+    return f"{duration(clock.now() - at)} old" if at else "none known"
+
+
+def _loss(at: datetime | None) -> Fact:
+    if at is None:
+        return Fact("Expected loss", "Not known", "no recovery point is known", "bad")
+    return Fact("Expected loss", f"Up to {duration(clock.now() - at)}", format_html("changes since {} are lost", when(at)), "bad")
+
+
+def _time_needed(ticket: Ticket) -> Fact:
+    """What the last test of these VMs took, from the decision to the last VM running."""
+    took = ExpressionWrapper(F("running_at") - F("ticket__decided_at"), DurationField())
+    tests = Failover.objects.filter(kind=Kind.TEST, running_at__isnull=False, vm__in=vms_of(ticket).values("vm"))
+    last: timedelta | None = tests.exclude(ticket=ticket).order_by("-running_at").values_list(took, flat=True).first()
+    if last is None:
+        return Fact("Expected time to running", "Not known", "none of these VMs was tested before")
+    return Fact("Expected time to running", about(last), f"the last test took {duration(last)}")
+
+
+def _of_termination(ticket: Ticket) -> list[Fact]:
+    live = ticket.about is not None and ticket.about.kind == Kind.LIVE
+    since = vms_of(ticket).aggregate(at=Min("running_at"))["at"]
+    confirmed = lines_of([ticket.pk])[ticket.pk].confirmed
+    lost = Fact("Lost with it", "All changes since then" if live else "The test VMs", "", "bad")
+    small = f"made in {ticket.target}, not copied back" if live else "the originals are untouched"
+    ended = f"{ticket.about.get_kind_display()} {ticket.about.number}" if ticket.about else ""
+    return [
+        Fact("Running since", when(since), ago(since)),
+        Fact(lost.label, lost.value, small, lost.tone if live else ""),
+        Fact("Ends", ended, "live" if live else "test"),
+        Fact("Confirmed by the customer", f"{confirmed} of {ticket.vm_count}", "said that it works"),
+    ]
+
+
+# ---- Checks and people -----------------------------------------------------------------------------------------------
+
+
+def all_checks(actor: Actor, ticket: Ticket) -> list[Check]:
+    why_not = why_not_approver(actor, ticket)
+    return [*checks(ticket), Check("not_the_approver", not why_not, why_not or "Not your own request or account")]
+
+
+def listed(ticket: Ticket) -> tuple[AuthorizedUser | None, list[AuthorizedUser]]:
+    """The requester's listing, if he is still on the list, and the others who are."""
+    found = AuthorizedUser.objects.filter(account=ticket.account_id).select_related("person").order_by("person__name")
+    everybody: Iterable[AuthorizedUser] = list(found[:FEW])
+    mine = [one for one in everybody if one.person_id == ticket.requested_by_id]
+    return (mine[0] if mine else None), [one for one in everybody if one not in mine]
+
+
+def context(actor: Actor, ticket: Ticket) -> dict[str, Any]:
+    """Everything the page prints beside admin's own frame."""
+    vms = shown_vms(ticket)
+    waiting = ticket.state == "waiting"
+    listing, others = listed(ticket)
+    found = all_checks(actor, ticket) if waiting else []
+    return {
+        "ticket": ticket, "vms": vms, "more": max(0, ticket.vm_count - len(vms)), "facts": facts(ticket, vms),
+        "waiting": waiting, "waited": duration(clock.now() - ticket.requested_at), "checks": found,
+        "own": any(check.code == "not_the_approver" and not check.holds for check in found),
+        "why_not": [check.words for check in found if not check.holds], "button": button(ticket),
+        "listing": listing, "others": others,
+    }  # fmt: skip
