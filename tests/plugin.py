@@ -10,11 +10,12 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ampdr.servers import Postgres, Server, Valkey, hold, temporary_folder
+from ampdr.servers import Postgres, Server, Valkey, hold, passable, temporary_folder
 
 PREFIX = "ampdr-tests-"
 HOUR = 3600
@@ -54,16 +55,14 @@ class Servers:
         shutil.rmtree(self.folder)
 
 
-SERVERS = pytest.StashKey[Servers]()
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Before pytest-django's hook of the same name, which reads the settings."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         forget_the_killed()
-        servers = early_config.stash[SERVERS] = Servers()
+        servers = Servers()
+        early_config.add_cleanup(servers.stop)  # unlike pytest_unconfigure, it runs after a broken conftest as well
         os.environ.update(ENVIRONMENT | {"AMPDR_TEST_FOLDER": str(servers.folder)})
         servers.start()
     ledger = f"ledger-{worker or 'main'}.sqlite3"
@@ -74,13 +73,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Late, so that these fixtures override the ones of pytest-playwright."""
     config.pluginmanager.import_plugin("tests.browser")
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if SERVERS in config.stash:
-        config.stash[SERVERS].stop()
-        del config.stash[SERVERS]
 
 
 def forget_the_killed() -> None:
@@ -98,3 +90,23 @@ def is_free(lock: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+@pytest.fixture
+def server_folder() -> Path:
+    """A folder for servers that belong to one test, which may stop, freeze and kill them."""
+    return passable(Path(tempfile.mkdtemp(dir=os.environ["AMPDR_TEST_FOLDER"])))
+
+
+@pytest.fixture
+def own_postgres(server_folder: Path) -> Iterator[Postgres]:
+    server = Postgres(server_folder, durable=False).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(server_folder: Path) -> Iterator[Valkey]:
+    server = Valkey(server_folder).start()
+    yield server
+    server.stop()

@@ -1,12 +1,11 @@
 """The embedded servers: what a failure test and a killed `make run` rely on. Each test has servers of its own."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
@@ -29,27 +28,6 @@ postgres, valkey = Postgres(Path(sys.argv[1]), durable=False).start(), Valkey(Pa
 print(postgres.process.pid, valkey.process.pid, flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    folder = servers.temporary_folder("ampdr-tests-")
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def postgres(folder: Path) -> Iterator[Postgres]:
-    server = Postgres(folder, durable=False).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def valkey(folder: Path) -> Iterator[Valkey]:
-    server = Valkey(folder).start()
-    yield server
-    server.stop()
 
 
 def ask(server: Postgres, statement: str) -> list[tuple[object, ...]]:
@@ -76,62 +54,63 @@ def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     return condition()
 
 
-def test_names_sort_by_code_point_and_clocks_say_utc(postgres: Postgres) -> None:
+def test_names_sort_by_code_point_and_clocks_say_utc(own_postgres: Postgres) -> None:
     names = "SELECT string_agg(name, ' ' ORDER BY name) FROM unnest(ARRAY['b', 'é', 'A', '_', 'a', 'B']) AS name"
-    assert ask(postgres, names) == [("A B _ a b é",)]
-    assert ask(postgres, "SELECT upper('é'), current_setting('timezone')") == [("É", "UTC")]
+    assert ask(own_postgres, names) == [("A B _ a b é",)]
+    assert ask(own_postgres, "SELECT upper('é'), current_setting('timezone')") == [("É", "UTC")]
 
 
-def test_the_tests_are_careless_and_make_run_is_not(folder: Path) -> None:
+def test_the_tests_are_careless_and_make_run_is_not(server_folder: Path) -> None:
     settings = set(Postgres.careless)
-    assert settings <= Postgres(folder, durable=False).options.keys()
-    assert not settings & Postgres(folder, durable=True).options.keys()
+    assert settings <= Postgres(server_folder, durable=False).options.keys()
+    assert not settings & Postgres(server_folder, durable=True).options.keys()
 
 
-def test_the_url_says_the_same_to_django_and_to_libpq(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANY_URL", postgres.url)
+def test_the_url_says_the_same_to_django_and_to_libpq(own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANY_URL", own_postgres.url)
     settings = Env().db_url("ANY_URL")
-    assert (settings["NAME"], settings["USER"], settings["OPTIONS"]["host"]) == ("ampdr", "ampdr", str(postgres.home))
-    psycopg2.connect(postgres.url).close()
+    assert (settings["NAME"], settings["USER"]) == ("ampdr", "ampdr")
+    assert settings["OPTIONS"] == {"host": str(own_postgres.home)}
+    psycopg2.connect(own_postgres.url).close()
 
 
 @pytest.mark.parametrize("way", ["stop", "stop_at_once", "kill"])
-def test_what_was_committed_is_there_after_every_end(postgres: Postgres, way: str) -> None:
-    ask(postgres, "CREATE TABLE kept AS SELECT 42 AS answer")
-    getattr(postgres, way)()
-    assert not postgres.answers()
-    postgres.start()
-    assert ask(postgres, "SELECT answer FROM kept") == [(42,)]
+def test_what_was_committed_is_there_after_every_end(own_postgres: Postgres, way: str) -> None:
+    ask(own_postgres, "CREATE TABLE kept AS SELECT 42 AS answer")
+    getattr(own_postgres, way)()
+    assert not own_postgres.answers()
+    own_postgres.start()
+    assert ask(own_postgres, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_frozen_valkey_is_there_and_does_not_answer(valkey: Valkey) -> None:
-    valkey.freeze()
+def test_a_frozen_valkey_is_there_and_does_not_answer(own_valkey: Valkey) -> None:
+    own_valkey.freeze()
     with (
-        Redis.from_url(valkey.client_url, socket_timeout=0.2, retry=Retry(NoBackoff(), 0)) as client,
+        Redis.from_url(own_valkey.client_url, socket_timeout=0.2, retry=Retry(NoBackoff(), 0)) as client,
         pytest.raises(RedisError),
     ):
         client.ping()
-    valkey.thaw()
-    assert valkey.answers()
+    own_valkey.thaw()
+    assert own_valkey.answers()
 
 
-def test_a_frozen_valkey_can_be_stopped_and_started(valkey: Valkey) -> None:
-    valkey.freeze()
-    valkey.stop()
-    assert not valkey.answers()
-    assert valkey.start().answers()
+def test_a_frozen_valkey_can_be_stopped_and_started(own_valkey: Valkey) -> None:
+    own_valkey.freeze()
+    own_valkey.stop()
+    assert not own_valkey.answers()
+    assert own_valkey.start().answers()
 
 
-def test_two_cannot_run_in_one_folder(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = valkey.run / "valkey.lock"
+def test_two_cannot_run_in_one_folder(own_valkey: Valkey) -> None:
+    lock = own_valkey.run / "valkey.lock"
     with pytest.raises(Unusable, match="another run"):
         servers.hold(lock, patience=0)
-    valkey.stop()
+    own_valkey.stop()
     os.close(servers.hold(lock, patience=0))
 
 
-def test_servers_die_with_whoever_started_them_and_the_folder_is_free_again(folder: Path) -> None:
-    command = [sys.executable, "-c", START_AND_WAIT, str(folder)]
+def test_servers_die_with_whoever_started_them_and_the_folder_is_free_again(server_folder: Path) -> None:
+    command = [sys.executable, "-c", START_AND_WAIT, str(server_folder)]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         processes = [int(word) for word in starter.stdout.readline().split()]
@@ -139,20 +118,22 @@ def test_servers_die_with_whoever_started_them_and_the_folder_is_free_again(fold
         assert all(lives(process) for process in processes)
         starter.send_signal(signal.SIGKILL)
     assert eventually(lambda: not any(lives(process) for process in processes))
-    Postgres(folder, durable=False).start().stop()
+    Postgres(server_folder, durable=False).start().stop()
 
 
-def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
-    server = Postgres(folder, durable=False)
+def test_a_server_that_cannot_start_says_why(server_folder: Path) -> None:
+    server = Postgres(server_folder, durable=False)
     server.options = {**server.options, "shared_buffers": "nonsense"}
     with pytest.raises(Unusable, match="shared_buffers"):
         server.start()
 
 
-def test_copies_are_used_where_the_environment_is_out_of_reach(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_are_used_where_the_environment_is_out_of_reach(
+    server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(servers, "_runs", lambda binary: False)
-    server = Postgres(folder, durable=False).start()
-    assert server.tools[0].is_relative_to(folder)
+    server = Postgres(server_folder, durable=False).start()
+    assert server.tools[0].is_relative_to(server_folder)
     server.stop()
 
 
