@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 from django.apps import apps
-from django.db.models import Count, F, Func, OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models import Aggregate, Count, F, Func, OuterRef, QuerySet, Subquery, TextField, Value
 from django.db.models import fields as column
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Left
@@ -89,12 +89,11 @@ class _RowText(Func):
     output_field = TextField()
 
 
-class _RowsDigest(Func):
-    """SHA-256, in hex, of the rows' texts in the order of their ids."""
+class _RowsDigest(Aggregate):
+    """SHA-256, in hex, of the rows' texts in the order of their ids. An aggregate: a mere function is grouped by."""
 
     template = "encode(sha256(convert_to(string_agg((%(expressions)s)::text, chr(10) ORDER BY id), 'UTF8')), 'hex')"
     output_field = TextField()
-    contains_aggregate = True
 
 
 class _Microseconds(Func):
