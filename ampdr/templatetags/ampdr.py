@@ -232,3 +232,11 @@ def about(length: timedelta | float | None) -> str:
     if minutes < 120:
         return f"about {minutes:.0f} min"
     return f"about {minutes / 60:.0f} h" if minutes < 2880 else f"about {minutes / 1440:.0f} d"
+
+
+@register.filter
+def disk(gb: int | None) -> str:
+    """The size of disks: "240 GB", "4.2 TB"."""
+    if gb is None:
+        return NOTHING
+    return f"{gb} GB" if gb < 1024 else f"{gb / 1024:.1f} TB".replace(".0 ", " ")

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from django.http import HttpRequest, HttpResponseRedirect, QueryDict
+from django.http import HttpResponseRedirect, QueryDict
 from django.urls import reverse
 
 from accounts.models import Head, Permission
+from accounts.views import Visit
 from ampdr.errors import Forbidden
 from ampdr.lifecycle import Actor
-
-
-class Visit(HttpRequest):
-    """A request of a page below /<account>/."""
-
-    actor: Actor
-    head: Head
 
 
 class SeeOther(HttpResponseRedirect):

@@ -11,13 +11,14 @@ from django.http import HttpResponse
 
 from accounts.actions import administrators
 from accounts.models import Permission
+from accounts.views import Visit
 from ampdr import clock
 from ampdr.lifecycle import State
 from ampdr.views import page_or_part, unchanged
 from inventory.models import PROTECTIONS, VM, Role
 from replication.actions import Progress, progress_of_orders
 from replication.models import PROMISE, Order, Replication
-from replication.views.answers import Reason, Visit, need_read, why_nothing
+from replication.views.answers import Reason, need_read, why_nothing
 from replication.views.paging import Page, page_of, without
 
 LIST = ("rank", "name_key", "family", "role")

@@ -14,11 +14,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from accounts.models import Permission
+from accounts.views import Visit
 from ampdr.errors import Conflict, Invalid
 from inventory.models import VM, Role
 from replication.actions import choose, place_order, progress
 from replication.models import RETENTION_HOURS, RPO_TARGET, Order, Replication
-from replication.views.answers import SeeOther, Visit, here, named_vms, need_read
+from replication.views.answers import SeeOther, here, named_vms, need_read
 from replication.views.paging import SIZE
 
 LISTED = 50  # VMs of one group that the check prints by name
@@ -53,17 +54,20 @@ def _how_it_stands(request: Visit, wanted: Sequence[str], meanwhile: Conflict) -
     """For the conflict page: the order that was first, if there is one, and a way on."""
     refused = [reason["vm"] for reason in meanwhile.facts.get("reasons", ())]
     numbers = set(VM.objects.filter(uuid__in=refused).values_list("order_number", flat=True)) if refused else set()
-    first = (
-        Order.objects.select_related("ordered_by").filter(number=numbers.pop()).first() if len(numbers) == 1 else None
-    )
-    if first and len(refused) == len(set(wanted)):
-        return {
-            "who": first.ordered_by.name if first.ordered_by else "", "since": first.ordered_at, "subject": first.number,
-            "href": here(request, "order", first.number), "shown": progress(Replication.objects.filter(order=first)),
-            "text": f"{first.vm_count} VM{'' if first.vm_count == 1 else 's'}",
-        }  # fmt: skip
+    if len(numbers) == 1 and len(refused) == len(set(wanted)):
+        first = Order.objects.select_related("ordered_by").filter(number=numbers.pop()).first()
+        if first:
+            return _who_was_first(request, first)
     again = urlencode({"vm": ",".join(wanted)})
     return {"href": f"{here(request, 'order-new')}?{again}", "subject": "the check of your choice"}
+
+
+def _who_was_first(request: Visit, order: Order) -> dict[str, Any]:
+    return {
+        "who": order.ordered_by.name if order.ordered_by else "", "since": order.ordered_at, "subject": order.number,
+        "href": here(request, "order", order.number), "shown": progress(Replication.objects.filter(order=order)),
+        "text": f"{order.vm_count} VM{'' if order.vm_count == 1 else 's'}",
+    }  # fmt: skip
 
 
 # ---- Which VMs? ------------------------------------------------------------------------------------------------------

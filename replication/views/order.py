@@ -19,6 +19,7 @@ from django.db.models.functions import Length
 from django.http import HttpResponse
 
 from accounts.models import Permission
+from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Absent
 from ampdr.lifecycle import State
@@ -27,7 +28,7 @@ from ampdr.work import WaitingOn
 from inventory.models import PROTECTIONS
 from replication.actions import Progress, progress_of
 from replication.models import PROMISE, Order, Replication
-from replication.views.answers import Visit, need_read
+from replication.views.answers import need_read
 from replication.views.paging import page_of, without
 
 FIRST_MINUTES = timedelta(minutes=15)

@@ -10,11 +10,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from accounts.models import Permission
+from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Absent, IllegalTransition, Invalid
 from replication.actions import choose, stop_replication
 from replication.models import Order, Replication
-from replication.views.answers import SeeOther, Visit, here, named_vms, need_read
+from replication.views.answers import SeeOther, here, named_vms, need_read
 from replication.views.order import REMAINING
 
 
