@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Q
@@ -68,8 +67,8 @@ def vms(request: Visit) -> HttpResponse:
 
 def fim(request: Visit) -> HttpResponse:
     """Which servers report their files, and what changed. Reports grow old without a word, so time counts too."""
-    now = int(clock.now().timestamp()) // LOOK_AGAIN
-    if unchanged(request) and request.GET.get("at", str(now)) == str(now):
+    now = str(int(clock.now().timestamp()) // LOOK_AGAIN)
+    if unchanged(request) and request.GET.get("at", now) == now:
         return HttpResponse(status=204)
     actor = request.actor
     filters = Filters.read(request.GET, {"status", "site", "q"})
@@ -83,16 +82,16 @@ def fim(request: Visit) -> HttpResponse:
     return page_or_part(request, "failover/fim.html", "failover/parts/fim.html", context)
 
 
-def frame(request: Visit, filters: Filters, page: Page, words: dict[str, State], **also: int) -> dict[str, Any]:
+def frame(request: Visit, filters: Filters, page: Page, words: dict[str, State], **also: str) -> dict[str, Any]:
     """What both lists need around their rows: the way to other pages and filters, and the address that is polled."""
-    asked = {name: value for name, value in request.GET.items() if name not in ("version", "at")}
+    same = filters.link(after=filters.after, before=filters.before, version=str(request.head.version), **also)
     chosen = words.get(filters.state or filters.status)
     return {
         "filters": filters, "chips": chips(filters, chosen), "chosen": chosen, "sizes": SIZES,
         "on_page": f"{len(page.rows)} row{'' if len(page.rows) == 1 else 's'} on this page",
         "previous": filters.link(before=page.previous) if page.previous else "",
         "next": filters.link(after=page.next) if page.next else "",
-        "poll": f"{request.path}?{urlencode(asked | {'version': request.head.version} | also)}",
+        "poll": request.path + same,
     }  # fmt: skip
 
 

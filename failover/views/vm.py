@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.http import HttpResponse
 
 from accounts.actions import administrators
@@ -15,7 +15,7 @@ from accounts.views import Visit
 from ampdr.errors import Absent
 from ampdr.lifecycle import LIFECYCLES, Actor, State
 from ampdr.views import page_or_part, unchanged
-from failover.lifecycle import SHOWN
+from failover.lifecycle import SHOWN, STARTED
 from failover.models import Failover, Kind
 from failover.screens import listed, row
 from failover.screens.security import SECURITY
@@ -29,6 +29,8 @@ EVENTS = {
     "source_silent": "The source site doesn't answer, it goes on unplanned", "set_going": "Set going again by Support",
     "renamed": "Renamed",
 }  # fmt: skip
+# So that what runs is on the page, however often somebody asked for something else since.
+RUNNING_FIRST = Case(When(state__in=STARTED, then=0), default=1)
 
 
 def detail(request: Visit, slug: str) -> HttpResponse:
@@ -63,7 +65,7 @@ def protection(actor: Actor, vm: VM) -> dict[str, Any]:
     replication = replications.exclude(state="stopped").select_related("order").first()
     points = RecoveryPoint.objects.visible_to(actor, Permission.READ_REPLICATION).filter(replication=replication)
     lines = Failover.objects.visible_to(actor, Permission.READ_REPLICATION).filter(vm=vm.family)
-    found = list(lines.select_related("ticket", "launch").order_by("-pk")[:10])
+    found = list(lines.select_related("ticket", "launch").order_by(RUNNING_FIRST, "-pk")[:10])
     return {
         "pills": row.pills(vm), "course": row.course(vm), "replication": replication,
         "points": list(points.order_by("-at")[:10]) if replication else (),
@@ -83,7 +85,7 @@ def told(one: Failover) -> dict[str, Any]:
     kind = row.TEST if one.kind == Kind.TEST else row.LIVE if one.state in SHOWN else None
     to_running = one.running_at - one.ticket.decided_at if one.running_at and one.ticket.decided_at else None
     launch = getattr(one, "launch", None)
-    return {"failover": one, "kind": kind, "to_running": to_running, "launch": launch}
+    return {"failover": one, "kind": kind, "to_running": to_running, "loss": launch and launch.loss_seconds}
 
 
 def offers(actor: Actor, vm: VM, replication: Replication | None) -> dict[str, Any]:
@@ -92,7 +94,8 @@ def offers(actor: Actor, vm: VM, replication: Replication | None) -> dict[str, A
     stoppable = replication is not None and (replication.allows("stop") or replication.allows("cancel"))
     fit = primary and vm.protection in row.REPLICATED
     return {
-        "why_not": vm.why_not_orderable if primary and replication is None else "", "can_order": row.can_order(actor, vm),
+        "can_order": row.can_order(actor, vm),
+        "why_not": vm.why_not_orderable if primary and replication is None else "",
         "can_live": row.can_request(actor, vm), "can_test": row.can_request_test(actor, vm),
         "can_stop": bool(primary and stoppable and not vm.held_by and actor.can(Permission.WRITE_REPLICATION)),
         "unlisted": fit and not actor.listed, "ask": whom_to_ask(actor, vm),
