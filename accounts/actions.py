@@ -68,7 +68,7 @@ def support(person: Person, via: str = "admin") -> Actor:
     return Actor(name=person.name, person_id=person.pk, staff=person.is_staff, via=via)
 
 
-def administrators(account_id: int) -> list[dict[str, str]]:
+def administrators(account_id: int) -> list[Any]:
     """Who can give permissions in this account: name and e-mail of its enabled administrators."""
     found = Person.objects.filter(
         memberships__account=account_id, memberships__enabled=True, memberships__roles__all_permissions=True

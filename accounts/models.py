@@ -278,8 +278,8 @@ class Activity(models.Model):
     TENANT_PATH = "account"
     # What a seal's digest covers, in this order (accounts/activity.py).
     SEALED: ClassVar[tuple[str, ...]] = (
-        "id", "account", "at", "actor", "person_id", "staff", "via", "kind", "event", "subject_id", "vm", "vm_name", "about",
-        "from_state", "to_state", "reason", "facts",
+        "id", "account", "at", "actor", "person_id", "staff", "via", "kind", "event", "subject_id",
+        "vm", "vm_name", "about", "from_state", "to_state", "reason", "facts",
     )  # fmt: skip
 
     account = models.ForeignKey(Account, null=True, on_delete=models.PROTECT, db_index=False)

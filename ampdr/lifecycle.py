@@ -78,7 +78,7 @@ class Actor:
     person_id: int | None = None
     staff: bool = False
     via: str = "page"
-    account_id: int | None = None
+    account_id: int = 0  # 0: in no account
     account_slug: str = ""
     account_name: str = ""
     permissions: frozenset[str] = frozenset()

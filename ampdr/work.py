@@ -80,9 +80,14 @@ class Duty(ABC):
     order: ClassVar[tuple[str, ...]] = ("next_step_at", "pk")
     size: ClassVar[int] = BATCH
 
+    @property
+    def rows(self) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.model._default_manager.all()
+        return rows
+
     def due(self) -> QuerySet[Any]:
         """The due rows of this duty; narrow it where several duties share a model."""
-        return self.model._default_manager.filter(next_step_at__lte=clock.db_now())
+        return self.rows.filter(next_step_at__lte=clock.db_now())
 
     def size_at(self, site: str) -> int:
         """How many rows one batch may hold: what one call takes."""
@@ -90,7 +95,7 @@ class Duty(ABC):
 
     def load(self, keys: Sequence[int]) -> list[Any]:
         """The claimed rows as `call` wants them."""
-        return list(self.model._default_manager.filter(pk__among=keys))
+        return list(self.rows.filter(pk__among=keys))
 
     def call(self, site: str, rows: list[Any]) -> Any:
         """Talks to the outside, with no transaction and no lock open. Its answer goes to `commit`."""
@@ -122,7 +127,7 @@ class Batch:
     @property
     def rows(self) -> QuerySet[Any]:
         """The rows that nobody else has taken over."""
-        return self.duty.model._default_manager.filter(pk__among=self.keys, claim=self.token)
+        return self.duty.rows.filter(pk__among=self.keys, claim=self.token)
 
 
 def drive(limit: int = 100_000) -> int:
@@ -157,7 +162,7 @@ def claim(duty: Duty) -> Batch | None:
         keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[:size])
         batch = Batch(duty, uuid.uuid4(), first[1], keys, full=len(keys) == size)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
-        duty.model._default_manager.filter(pk__among=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
+        duty.rows.filter(pk__among=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
     return batch
 
 
@@ -183,7 +188,7 @@ def _commit(batch: Batch, keys: list[int], answer: Any) -> None:
         locked = batch.rows.filter(pk__among=keys).order_by("pk").select_for_update(no_key=True, of=("self",))
         held = list(locked.values_list("pk", flat=True))
         if held:
-            batch.duty.commit(change, batch.duty.model._default_manager.filter(pk__among=held), answer)
+            batch.duty.commit(change, batch.duty.rows.filter(pk__among=held), answer)
 
 
 def _commit_one_by_one(batch: Batch, answer: Any) -> None:
@@ -220,7 +225,7 @@ def put_off(batch: Batch, error: str) -> None:
         )
         waiting = batch.duty.due().filter(step_site=batch.site).select_for_update(skip_locked=True, of=("self",))
         keys = list(waiting.values_list("pk", flat=True)[:BATCH])
-        batch.duty.model._default_manager.filter(pk__among=keys).update(next_step_at=until)
+        batch.duty.rows.filter(pk__among=keys).update(next_step_at=until)
 
 
 class _Bell:

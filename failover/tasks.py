@@ -25,7 +25,7 @@ from inventory.actions import add, relist, remove
 from inventory.models import VM, Role, Site
 from replication.models import Replication
 from replication.providers.base import Kind as Ask
-from replication.providers.base import Progress, Request, Unreachable
+from replication.providers.base import Progress, Request, Result, Unreachable
 from replication.providers.sites import provider_of
 from replication.tasks import Answers, ProviderDuty
 
@@ -231,7 +231,7 @@ SOURCE_SILENT = "The source site doesn't answer."
 
 
 def _awaits_fence(row: Any) -> bool:
-    return row.verb == Ask.FENCE and row.state == "starting"
+    return (row.verb, row.state) == (Ask.FENCE, "starting")
 
 
 def _answers(site: str) -> bool:
@@ -279,12 +279,11 @@ def _record_launches(change: Change, lines: QuerySet[Failover], progress: Mappin
     """What was used differs from line to line: it goes into rows of its own."""
     launches = []
     for pk, mode, kind in lines.order_by("pk").values_list("pk", "mode", "kind"):
-        result = progress[pk].result
+        result = progress[pk].result or Result()
         launches.append(
             Launch(
-                failover_id=pk, mode=mode or kind, running_since=(result and result.running_since) or change.at,
-                point_at=result and result.point, loss_seconds=result and result.loss_seconds,
-                address=(result and result.address) or None,
+                failover_id=pk, mode=mode or kind, running_since=result.running_since or change.at,
+                point_at=result.point, loss_seconds=result.loss_seconds, address=result.address or None,
             )
         )  # fmt: skip
     Launch.objects.bulk_create(launches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError
@@ -94,7 +94,7 @@ def _order_once(change: Change, actor: Actor, vms: QuerySet[VM], key: str) -> Or
 
 def _add_lines(order: Order, vms: QuerySet[VM]) -> None:
     """One replication per VM, due at once."""
-    columns = {
+    columns: dict[str, Any] = {
         "uuid": RandomUUID(), "vm": F("pk"), "order": Value(order.pk), "state": Value(REPLICATION.initial),
         "state_since": Value(order.ordered_at), "ordered_at": Value(order.ordered_at), "source": F("site__code"),
         "target": F("site__failover_site__code"), "step_site": F("site__code"), "next_step_at": clock.db_now(),

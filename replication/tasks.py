@@ -57,7 +57,7 @@ class ProviderDuty(Duty):
 
     def load(self, keys: Sequence[int]) -> list[Any]:
         """Named tuples in key order: a thousand instances would cost more than the rest of the batch."""
-        rows = self.model._default_manager.filter(pk__among=keys).order_by("pk")
+        rows = self.rows.filter(pk__among=keys).order_by("pk")
         return list(rows.values_list(*DRIVEN, *self.columns, named=True))
 
     @abstractmethod
@@ -74,7 +74,7 @@ class ProviderDuty(Duty):
 
     def raise_generation(self, rows: list[Any]) -> None:
         """A definite refusal: the next request bears a new key."""
-        self.model._default_manager.filter(pk__among=_keys(rows)).update(generation=F("generation") + 1)
+        self.rows.filter(pk__among=_keys(rows)).update(generation=F("generation") + 1)
 
     def call(self, site: str, rows: list[Any]) -> Answers:
         requests = {row.pk: self.request(row) for row in rows}
@@ -98,7 +98,7 @@ class ProviderDuty(Duty):
 
     def ask_anew(self, rows: list[Any], reason: str) -> None:
         self.raise_generation(rows)
-        self.model._default_manager.filter(pk__among=_keys(rows)).update(
+        self.rows.filter(pk__among=_keys(rows)).update(
             refusals=F("refusals") + 1, accepted_at=None, last_error=reason, claim=None,
             next_step_at=clock.db_now(work.pause_after(1)),
         )  # fmt: skip
@@ -117,7 +117,7 @@ class ProviderDuty(Duty):
 
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
         """The same key again after a pause; with a provider that forgets keys, halt and ask a person."""
-        mine = self.model._default_manager.filter(pk__among=_keys(rows))
+        mine = self.rows.filter(pk__among=_keys(rows))
         error = silence or "The provider did not say how it stands."
         if provider_of(rows[0].step_site).remembers_keys:
             pause = work.pause_after(max(row.attempts for row in rows))
@@ -138,8 +138,8 @@ def ask(provider: Provider, requests: Mapping[int, Request], accepted: set[int])
     heard: dict[str, Progress] = {}
     keys = {request.key: pk for pk, request in requests.items()}
     try:
-        for part in _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch):
-            heard |= provider.observe(part)
+        for known in _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch):
+            heard |= provider.observe(known)
         again = [] if not provider.remembers_keys else [pk for pk in accepted if requests[pk].key not in heard]
         for part in _parts([requests[pk] for pk in requests if pk not in accepted or pk in again], provider.batch):
             heard |= provider.submit(part)

@@ -21,7 +21,7 @@ from django.utils.text import slugify
 from accounts.actions import add_token, create_account, enter, list_authorized, support
 from accounts.models import Account, AuthorizedUser, Membership, Permission, Person, Role, Token
 from ampdr import clock, work
-from ampdr.lifecycle import PORTAL, changes
+from ampdr.lifecycle import PORTAL, Actor, changes
 from failover import actions
 from failover.models import Ticket
 from inventory.actions import count_new
@@ -68,7 +68,7 @@ KEYS = {
     },
     "history": {
         "hours_ago", "order", "test", "live", "by", "approved_by", "reason",
-        "terminated_after_hours", "undriven",
+        "started_in_minutes", "terminated_after_hours", "undriven",
     },
 }  # fmt: skip
 
@@ -238,11 +238,15 @@ def play(account: Account, said: World) -> None:
     scales = {name: os.environ.get(name) for name in ("SIMULATION_TIME_SCALE", "SIMULATION_FAILOVER_TIME_SCALE")}
     os.environ.update(dict.fromkeys(scales, "0"))
     provider_of.cache_clear()
+    past = sorted(said["history"], key=lambda event: -event["hours_ago"])
     try:
-        for event in sorted(said["history"], key=lambda event: -event["hours_ago"]):
-            with clock.ahead(-timedelta(hours=event["hours_ago"])):
+        for event in past:
+            if not event.get("undriven"):
                 _play_event(account, event)
         _add_points(account, {vm["name"]: vm["behind_minutes"] for vm in said["vms"] if "behind_minutes" in vm})
+        for event in past:
+            if event.get("undriven"):
+                _play_event(account, event)
     finally:
         os.environ.update({name: value for name, value in scales.items() if value is not None})
         for name in [name for name, value in scales.items() if value is None]:
@@ -251,34 +255,40 @@ def play(account: Account, said: World) -> None:
 
 
 def _play_event(account: Account, event: World) -> None:
-    names = event.get("order") or event.get("test") or event.get("live")
-    vms = list(VM.objects.filter(account=account, role="primary", name__in=names).values_list("uuid", flat=True))
-    by = Person.objects.get(email=event["by"])
-    key = f"world:{event['hours_ago']}:{names[0]}"
-    actor, _ = enter(by, account.slug)
-    if "order" in event:
-        place_order(actor, vms, key)
-    else:
-        _fail_over(actor, account, event, vms, key)
-    if not event.get("undriven"):
-        work.drive()
+    with clock.ahead(-timedelta(hours=event["hours_ago"])):
+        names = event.get("order") or event.get("test") or event.get("live") or []
+        vms = list(VM.objects.filter(account=account, role="primary", name__in=names).values_list("uuid", flat=True))
+        actor, _ = enter(Person.objects.get(email=event["by"]), account.slug)
+        key = f"world:{event['hours_ago']}:{names[0]}"
+        if "order" in event:
+            place_order(actor, vms, key)
+        else:
+            _fail_over(actor, event, vms, key)
+        if not event.get("undriven"):
+            work.drive()
 
 
-def _fail_over(actor: Any, account: Account, event: World, vms: list[Any], key: str) -> None:
+def _fail_over(actor: Actor, event: World, vms: list[Any], key: str) -> None:
     kind = "test" if "test" in event else "live"
     target = VM.objects.get(uuid=vms[0]).protected_to
     wish = actions.Wish(kind, vms, reason=event.get("reason", ""), site_code=target)
     ticket = actions.request_failover(actor, wish, key)
     if not event.get("approved_by"):
         return
-    _approve(ticket, event)
-    work.drive()
+    with clock.ahead(timedelta(minutes=4)):
+        _approve(ticket, event)
+        work.drive(limit=1)  # the ticket alone: its lines are starting now
+    with clock.ahead(timedelta(minutes=event.get("started_in_minutes", 15))):
+        work.drive()
     if hours := event.get("terminated_after_hours"):
         with clock.ahead(timedelta(hours=hours)):
-            reason = event.get("end_reason", "Finished")
-            end = actions.request_termination(actor, ticket, reason, ticket.source, f"{key}:end")
-            _approve(end, event)
-            work.drive()
+            _terminate(actor, ticket, event, f"{key}:end")
+
+
+def _terminate(actor: Actor, ticket: Ticket, event: World, key: str) -> None:
+    end = actions.request_termination(actor, ticket, "Finished", ticket.source, key)
+    _approve(end, event)
+    work.drive()
 
 
 def _approve(ticket: Ticket, event: World) -> None:
