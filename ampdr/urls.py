@@ -24,6 +24,7 @@ urlpatterns = [
     path("admin/login/", views.admin_door),
     path("admin/logout/", LogoutView.as_view()),
     path("admin/", admin.site.urls),
+    path("api/", include("ampdr.api")),
     path("", home, name="home"),
     path("failovers/<str:number>/", short_address, name="failover-short"),
     path("<slug:account>/", include("replication.urls")),

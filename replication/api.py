@@ -31,10 +31,12 @@ from accounts.models import Permission
 from ampdr import clock
 from ampdr.errors import Absent
 from ampdr.lifecycle import Actor
-from replication.actions import Progress, place_order, progress, progress_of_orders, stop_replication
+from replication.actions import Progress, place_order, progress, progress_of, progress_of_orders, stop_replication
 from replication.lifecycle import REPLICATION
 from replication.models import PROMISE, Order, RecoveryPoint, Replication
 
+NO_LINES = progress_of(())
+RENAMED = ("state_since", "source", "target")
 UNTIL_PROTECTED = ("ordered", "provisioning")
 ORDER = ("pk", "number", "ordered_at", "ordered_by__name", "vm_count", "rpo_target", "retention_hours")
 REPLICATION_ROW = (
@@ -69,8 +71,8 @@ class ReplicationShape(serializers.Serializer[Any]):
     state = serializers.ChoiceField(REPLICATION.choices())
     word = serializers.CharField(help_text="the state as people see it")
     since = serializers.DateTimeField()
-    source = serializers.CharField()
-    target = serializers.CharField()
+    source_site = serializers.CharField()
+    target_site = serializers.CharField()
     rpo_target_seconds = serializers.IntegerField()
     retention_hours = serializers.IntegerField()
     newest_point_at = serializers.DateTimeField(allow_null=True)
@@ -117,7 +119,9 @@ def order_row(row: dict[str, Any], stands: Progress) -> dict[str, Any]:
 def replication_row(row: dict[str, Any]) -> dict[str, Any]:
     target, late_from = row.pop("rpo_target"), row["ordered_at"] + PROMISE
     return {
-        **{name: value for name, value in row.items() if "__" not in name and name != "state_since"},
+        **{name: value for name, value in row.items() if "__" not in name and name not in RENAMED},
+        "source_site": row["source"],
+        "target_site": row["target"],
         "vm": {"uuid": row["vm__uuid"], "name": row["vm__name"]},
         "order": row["order__number"],
         "word": REPLICATION.states[row["state"]].word,
@@ -150,8 +154,10 @@ class Orders(Lists):
         """The account's orders, newest first."""
         mine = Order.objects.visible_to(self.actor, Permission.READ_REPLICATION)
         page = self.listed(self.query(PagesByNumber), mine, mine.values(*ORDER), "number")
-        stand = progress_of_orders(row["pk"] for row in page["results"])
-        return Response({**page, "results": [order_row(row, stand[row["pk"]]) for row in page["results"]]})
+        stands = progress_of_orders(row["pk"] for row in page["results"])
+        return Response(
+            {**page, "results": [order_row(row, stand.get(row["pk"], NO_LINES)) for row in page["results"]]}
+        )
 
     @described("place_order", OrderShape, status=201, request=Vms, parameters=[KEY_REQUIRED])
     def post(self, request: Request) -> Response:
@@ -165,9 +171,10 @@ class Orders(Lists):
 
 def one_order(actor: Actor, number: str) -> dict[str, Any]:
     mine = Order.objects.visible_to(actor, Permission.READ_REPLICATION)
-    if row := mine.filter(number=number_of(number)).values(*ORDER).first():
-        return row
-    raise Absent
+    row: dict[str, Any] | None = mine.filter(number=number_of(number)).values(*ORDER).first()
+    if row is None:
+        raise Absent
+    return row
 
 
 class OneOrder(Lists):

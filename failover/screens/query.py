@@ -143,6 +143,8 @@ def _cut(found: QuerySet[VM], filters: Filters) -> Page:
 
 
 def _page(got: list[VM], earlier: bool, later: bool) -> Page:
+    if not got:
+        return Page([], "", "")
     return Page(got, _write(got[0]) if earlier else "", _write(got[-1]) if later else "")
 
 
