@@ -155,9 +155,8 @@ class Orders(Lists):
         mine = Order.objects.visible_to(self.actor, Permission.READ_REPLICATION)
         page = self.listed(self.query(PagesByNumber), mine, mine.values(*ORDER), "number")
         stands = progress_of_orders(row["pk"] for row in page["results"])
-        return Response(
-            {**page, "results": [order_row(row, stand.get(row["pk"], NO_LINES)) for row in page["results"]]}
-        )
+        results = [order_row(row, stands.get(row["pk"], NO_LINES)) for row in page["results"]]
+        return Response({**page, "results": results})
 
     @described("place_order", OrderShape, status=201, request=Vms, parameters=[KEY_REQUIRED])
     def post(self, request: Request) -> Response:
