@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from failover.views import lists, request, ticket, vm
+from failover.views import lists, request, ticket, tickets, vm
 
 urlpatterns = [
     path("", lists.overview, name="overview-redirect"),
@@ -10,7 +10,7 @@ urlpatterns = [
     path("vms/<slug:slug>/", vm.detail, name="vm"),
     path("vms/<slug:slug>/test/", vm.test, name="vm-test"),
     path("security/fim/", lists.fim, name="fim"),
-    path("failovers/", ticket.index, name="failovers"),
+    path("failovers/", tickets.index, name="failovers"),
     path("failovers/new/", request.choose, name="failover-new"),
     path("failovers/new/confirm/", request.confirm, name="failover-confirm"),
     path("failovers/<str:number>/", ticket.detail, name="failover"),

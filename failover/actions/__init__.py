@@ -10,7 +10,7 @@ from failover.actions.decisions import (
     version_of,
     why_not_approver,
 )
-from failover.actions.endings import confirm, request_termination, withdraw
+from failover.actions.endings import confirm, refuse_nothing_to_end, request_termination, withdraw
 from failover.actions.progress import Lines, lines_of, ticket_word
 from failover.actions.requests import (
     TEST_DAYS,
@@ -38,6 +38,7 @@ __all__ = [
     "made_with",
     "need_listing",
     "need_read",
+    "refuse_nothing_to_end",
     "reject",
     "request_failover",
     "request_termination",

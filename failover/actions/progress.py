@@ -6,8 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, F, Max
+from django.db.models import Aggregate, Count, F, Max, Min, Sum
+from django.db.models.functions import Length
 
 from ampdr.lifecycle import State
 from failover.lifecycle import OPEN
@@ -32,6 +34,18 @@ class Lines:
     confirmed: int = 0
     running_at: datetime | None = None  # when the last of them came to run
     loss_seconds: float | None = None  # the most that one of them lost
+    oldest_point: datetime | None = None  # of the recovery points that were used
+    newest_point: datetime | None = None
+    stir: int = 0  # what moves while no state does
+
+    def add(self, state: str, n: int, confirmed: int, *sums: Any) -> None:
+        """The lines in one state."""
+        last, loss, oldest, newest, stir = sums
+        self.counts[state] += n
+        self.confirmed += confirmed if state == "running" else 0
+        self.running_at, self.loss_seconds = _most(self.running_at, last), _most(self.loss_seconds, loss)
+        self.oldest_point, self.newest_point = _least(self.oldest_point, oldest), _most(self.newest_point, newest)
+        self.stir += stir
 
     def any(self, *states: str) -> bool:
         return any(self.counts[state] for state in states)
@@ -91,22 +105,30 @@ def _dress(base: State, failed: int, dropped: int) -> tuple[str, str]:
     return ("info" if dropped and base.tone == "ok" else base.tone), base.icon
 
 
-def lines_of(tickets: Collection[int]) -> dict[int, Lines]:
+def lines_of(tickets: Collection[int]) -> defaultdict[int, Lines]:
     """The lines of these tickets (by key), counted, in one statement; those of a termination are what it names."""
     own = Failover.objects.filter(ticket__in=tickets).order_by().values_list("ticket", "state")
     named = Named.objects.filter(ticket__in=tickets).order_by().values_list("ticket", "failover__state")
-    counted = own.annotate(
-        n=Count("pk"), confirmed=Count("confirmed_at"), last=Max("running_at"), loss=Max("launch__loss_seconds")
-    )
-    counted_named = named.annotate(
-        n=Count("pk"), confirmed=Count("failover__confirmed_at"), last=Max("failover__running_at"),
-        loss=Max(F("failover__launch__loss_seconds")),
-    )  # fmt: skip
-    found: dict[int, Lines] = defaultdict(Lines)
-    for ticket, state, n, confirmed, last, loss in counted.union(counted_named, all=True):
-        lines = found[ticket]
-        lines.counts[state] += n
-        lines.confirmed += confirmed if state == "running" else 0
-        lines.running_at = max(filter(None, (lines.running_at, last)), default=None)
-        lines.loss_seconds = max((x for x in (lines.loss_seconds, loss) if x is not None), default=None)
+    counted = own.annotate(**_sums("")).union(named.annotate(**_sums("failover__")), all=True)
+    found: defaultdict[int, Lines] = defaultdict(Lines)
+    for ticket, state, *sums in counted:
+        found[ticket].add(state, *sums)
     return found
+
+
+def _sums(road: str) -> dict[str, Aggregate]:
+    """In the order of `Lines.add`. The last one changes when a step, percent, try or error of a line does."""
+    stir = F(f"{road}percent") + 1013 * F(f"{road}attempts") + 10007 * Length(f"{road}step")
+    return {
+        "n": Count("pk"), "confirmed": Count(f"{road}confirmed_at"), "last": Max(f"{road}running_at"),
+        "loss": Max(f"{road}launch__loss_seconds"), "oldest": Min(f"{road}launch__point_at"),
+        "newest": Max(f"{road}launch__point_at"), "stir": Sum(stir + 100003 * Length(f"{road}last_error")),
+    }  # fmt: skip
+
+
+def _most(one: Any, other: Any) -> Any:
+    return max((x for x in (one, other) if x is not None), default=None)
+
+
+def _least(one: Any, other: Any) -> Any:
+    return min((x for x in (one, other) if x is not None), default=None)

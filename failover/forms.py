@@ -1,0 +1,110 @@
+"""The fields of a request: what and from when (step 1, a query string), why and where to (step 2, sent)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.dateparse import parse_datetime
+
+from ampdr import clock
+from failover.actions import TEST_DAYS, TEST_DAYS_AT_MOST
+from failover.models import Kind
+
+LONGEST_REASON = 2000
+OWN = "own"  # the recovery point that is chosen by typing a moment
+
+
+class What(forms.Form):
+    """Step 1: kind, recovery point and a test's end. What the query string leaves out is the default."""
+
+    kind = forms.ChoiceField(choices=[(Kind.TEST, Kind.TEST.label), (Kind.LIVE, Kind.LIVE.label)])
+    point = forms.CharField(required=False)
+    moment = forms.DateTimeField(required=False)
+    days = forms.TypedChoiceField(coerce=int, choices=[(n, n) for n in range(1, TEST_DAYS_AT_MOST + 1)])
+
+    DEFAULTS = {"kind": Kind.TEST.value, "days": str(TEST_DAYS), "point": "", "moment": ""}
+
+    @classmethod
+    def read(cls, query: Any) -> What:
+        form = cls({name: query.get(name) or default for name, default in cls.DEFAULTS.items()})
+        form.fields["kind"].error_messages["invalid_choice"] = "Choose a test or a live failover."
+        form.fields["days"].error_messages["invalid_choice"] = f"A test ends within {TEST_DAYS_AT_MOST} days."
+        form.fields["moment"].error_messages["invalid"] = "Write a day and a time, such as 2026-11-22 02:30."
+        return form
+
+    @property
+    def asked_kind(self) -> str:
+        return Kind.LIVE.value if self["kind"].value() == Kind.LIVE else Kind.TEST.value
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if found.get("point") == OWN and not found.get("moment") and "moment" not in self.errors:
+            self.add_error("moment", "Say which moment, or take the newest point.")
+        return found
+
+    def clean_point(self) -> str:
+        point: str = self.cleaned_data["point"]
+        if point not in ("", OWN):
+            moment(point)
+        return point
+
+    def point_at(self) -> datetime | None:
+        """The chosen moment of a valid form; None: the newest point at the start."""
+        point = self.cleaned_data["point"]
+        chosen: datetime | None = self.cleaned_data["moment"] if point == OWN else moment(point)
+        return chosen
+
+    def ends_at(self) -> datetime | None:
+        if self.cleaned_data["kind"] == Kind.LIVE:
+            return None
+        return clock.now() + timedelta(days=self.cleaned_data["days"])
+
+
+def moment(text: str) -> datetime | None:
+    """A time with its zone as the forms send it along, or None for none. Raises ValidationError."""
+    if not text:
+        return None
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ValidationError("This is not a time that was offered here. Choose another.")
+    return found
+
+
+class Send(forms.Form):
+    """Step 2. Whether a reason and a code are wanted, and which code, is the verb's to say."""
+
+    use_required_attribute = False
+    reason = forms.CharField(
+        label="Why now?", help_text="Support reads this. It goes in the record.", required=False,
+        max_length=LONGEST_REASON, widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip
+    site_code = forms.CharField(
+        required=False, max_length=40,
+        widget=forms.TextInput(
+            attrs={
+                "class": "code", "autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false",
+                "size": 8,
+            }
+        ),
+    )  # fmt: skip
+    # The fresh second factor of a live request gets its field here; until then none is shown (P7).
+
+    def dress(self, live: bool, label: str) -> Send:
+        """As this request needs it: without a code for a test, where a reason is welcome and not wanted."""
+        if live:
+            self.fields["site_code"].label = label
+        else:
+            self.fields.pop("site_code", None)
+            self.fields["reason"].label = "Note for Support (optional)"
+        return self
+
+    def refuse(self, fields: dict[str, list[str]]) -> None:
+        """What the verb found wrong, beside the fields; what has no field here goes above them."""
+        for name, errors in fields.items():
+            self.add_error(name if name in self.fields else None, [ValidationError(error) for error in errors])

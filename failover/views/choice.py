@@ -1,0 +1,127 @@
+"""The VMs of a request: as a query string or a form names them, and whether they fit together."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Lower
+from django.http import QueryDict
+
+from accounts.models import Permission
+from ampdr.errors import Absent
+from ampdr.lifecycle import Actor
+from failover.models import Kind, Ticket
+from failover.screens import row
+from inventory.models import VM
+
+FEW = 6
+PICKS = 50
+KEPT = ("kind", "point", "moment", "days")  # what stays in every link of step 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """VMs named one by one, or all free ones of a `site`, or those of an earlier ticket (`again`)."""
+
+    vms: list[VM]
+    site: str = ""
+    again: str = ""
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """How a link or a form names this choice again: never by thousands of fields where one will do."""
+        if self.site:
+            return [("site", self.site)]
+        if self.again:
+            return [("again", self.again)]
+        return [("vm", str(vm.uuid)) for vm in self.vms]
+
+    @property
+    def digest(self) -> str:
+        """What a preview showed. A site's free VMs may be others by the time it is sent."""
+        return hashlib.sha256("".join(sorted(str(vm.uuid) for vm in self.vms)).encode()).hexdigest()[:16]
+
+    @property
+    def routes(self) -> list[tuple[str, str]]:
+        return sorted({(vm.site.code, vm.protected_to) for vm in self.vms})
+
+    def by_site(self) -> dict[str, list[VM]]:
+        found: dict[str, list[VM]] = {}
+        for vm in self.vms:
+            found.setdefault(vm.site.code, []).append(vm)
+        return dict(sorted(found.items()))
+
+    def unfit(self, kind: str) -> list[tuple[VM, str]]:
+        """The VMs that can't be in a request of this kind, each with the reason in a few words."""
+        return [(vm, why) for vm in self.vms if (why := why_not(vm, kind))]
+
+
+def why_not(vm: VM, kind: str) -> str:
+    """Why a VM can't be in a request; empty if it can. The verb says the same, later and for good."""
+    if vm.protection not in row.REPLICATED and vm.protection != "paused":
+        return "Replication is not fully provisioned"
+    if vm.failover_state or (vm.held_by and kind == Kind.TEST):
+        return f"In {vm.held_by} already"
+    return ""
+
+
+def mine(actor: Actor) -> QuerySet[VM]:
+    found = VM.objects.visible_to(actor, Permission.READ_REPLICATION).filter(role="primary")
+    return found.select_related("site").order_by("name_key", "pk")
+
+
+def free(kind: str) -> Q:
+    """Protected and in no failover; beside a running test a live one may be requested (rule 8)."""
+    held = Q(failover_state="") if kind == Kind.LIVE else Q(held_by="")
+    return held & Q(protection__in=row.REPLICATED)
+
+
+def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
+    """Raises Absent for a VM or ticket that isn't this account's."""
+    if named := query.getlist("vm"):
+        wanted = set(map(_uuid, named))
+        vms = list(mine(actor).filter(uuid__among=wanted))
+        if len(vms) != len(wanted):
+            raise Absent
+        return Choice(vms)
+    if site := query.get("site", "").upper():
+        return Choice(list(mine(actor).filter(free(kind), site__code=site)), site=site)
+    if again := query.get("again", ""):
+        first = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=again).first()
+        if first is None:
+            raise Absent
+        return Choice(list(mine(actor).filter(failovers__ticket=first)), again=again)
+    return Choice([])
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise Absent from error
+
+
+def picks(actor: Actor, choice: Choice, kind: str, text: str) -> list[VM]:
+    """What can be added: free VMs whose name begins so; of the chosen ones' site once there are some."""
+    found = mine(actor).filter(free(kind)).exclude(uuid__among=[vm.uuid for vm in choice.vms])
+    if choice.vms:
+        found = found.filter(site=choice.vms[0].site)
+    if text:
+        found = found.filter(name_key__startswith=Lower(Value(text)))
+    return list(found[:PICKS])
+
+
+def kept(query: QueryDict, fields: list[tuple[str, str]], **other: Any) -> str:
+    """A query string of step 1 with these VMs; what else was entered is kept."""
+    entered = {name: query[name] for name in KEPT if query.get(name)} | other
+    return urlencode([*entered.items(), *fields])
+
+
+def names(vms: list[VM]) -> dict[str, Any]:
+    """The first few names, and how many more there are."""
+    return {"names": [vm.name for vm in vms[:FEW]], "more": max(0, len(vms) - FEW)}

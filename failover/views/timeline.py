@@ -1,0 +1,182 @@
+"""The timeline of a ticket: done, from the record, summed up per kind of event; now; and next, as far as is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.aggregates import BoolOr
+from django.db.models import BooleanField, Count, Max, Min
+
+from accounts.activity import name_of
+from accounts.models import Activity, Permission
+from ampdr.lifecycle import Actor, State
+from failover.actions import Lines
+from failover.models import Kind, Ticket
+
+NOUN = {Kind.LIVE: "a live failover", Kind.TEST: "a test failover", Kind.TERMINATE: "the termination"}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One entry. `until`: of an event that came to many VMs, when it came to the last; `ahead`: not yet."""
+
+    title: str
+    text: str = ""
+    tone: str = ""
+    icon: str = "circle-dot"
+    at: datetime | None = None
+    until: datetime | None = None
+    ahead: bool = False
+    word: str = ""  # in place of a time: "now"
+    number: str = ""  # a ticket that this leads to
+
+
+def events(actor: Actor, number: str) -> list[dict[str, Any]]:
+    """What happened, one row per kind of event, however many VMs it came to: the database sums them up."""
+    rows = Activity.objects.visible_to(actor, Permission.READ_REPLICATION).filter(about=number)
+    summed = rows.order_by().values("kind", "event").annotate(
+        first=Min("at"), last=Max("at"), order=Min("id"), n=Count("subject_id", distinct=True), who=Min("actor"),
+        people=Count("actor", distinct=True), by_staff=BoolOr("staff", output_field=BooleanField()),
+        why=Min("reason"), whys=Count("reason", distinct=True),
+    )  # fmt: skip
+    return list(summed.order_by("order"))
+
+
+def past(ticket: Ticket, found: list[dict[str, Any]], asked: list[Ticket]) -> list[Moment]:
+    """What is done, in order of time, the requests to end it among them."""
+    done = [moment for one in found if (moment := _moment(ticket, one))]
+    done += [_asked_to_end(one) for one in asked]
+    return sorted(done, key=lambda moment: moment.at.timestamp() if moment.at else 0)
+
+
+def _moment(ticket: Ticket, one: dict[str, Any]) -> Moment | None:
+    who = name_of(one["who"], one["by_staff"]) if one["people"] == 1 else f"{one['people']} people"
+    if one["kind"] == "ticket":
+        return _decision(ticket, one, who)
+    dressed = _WORDS.get(one["event"])
+    if dressed is None:
+        return None
+    tone, icon, words = dressed
+    tone = _tone_of_running(ticket, tone)
+    text = f"{one['n']} of {ticket.vm_count} VMs." if ticket.vm_count > 1 else ""
+    if one["whys"] == 1 and one["why"] and one["event"] in _REASONED:
+        text = f"{text} {one['why']}".strip()
+    title = words.format(who=who, source=ticket.source, target=ticket.target)
+    return Moment(title, text, tone, icon, one["first"], _until(one))
+
+
+def _tone_of_running(ticket: Ticket, tone: str) -> str:
+    """Yellow is for a live failover that runs."""
+    return ("live" if ticket.kind == Kind.LIVE else "test") if tone == "running" else tone
+
+
+def _until(one: dict[str, Any]) -> datetime | None:
+    last: datetime = one["last"]
+    return last if (last - one["first"]).total_seconds() >= 60 else None
+
+
+def _decision(ticket: Ticket, one: dict[str, Any], who: str) -> Moment | None:
+    quoted = f"Reason: “{one['why']}”" if one["why"] else ""
+    about = f" of {ticket.about.number}" if ticket.about else ""
+    titles = {
+        "request": (
+            f"{who} requested {NOUN[Kind(ticket.kind)]}{about}",
+            "info",
+            "user-check",
+        ),
+        "approve": (f"{who} approved it", "ok", "circle-check"),
+        "reject": (f"{who} rejected it", "bad", "ban"),
+        "withdraw": (f"{who} withdrew the request", "off", "circle-x"),
+        "lapse": ("The request lapsed, unanswered", "off", "circle-x"),
+    }
+    if one["event"] not in titles:
+        return None
+    title, tone, icon = titles[one["event"]]
+    return Moment(title, quoted, tone, icon, one["first"])
+
+
+def _asked_to_end(one: Ticket) -> Moment:
+    reason = f"Reason: “{one.reason}”" if one.reason else ""
+    title = f"{one.requested_by.name} requested the termination"
+    return Moment(title, reason, "info", "log-out", one.requested_at, number=one.number)
+
+
+_WORDS: dict[str, tuple[str, str, str]] = {
+    "start": ("info", "loader-circle", "Starting"),
+    "source_silent": ("warn", "unplug", "{source} doesn't answer: it goes on unplanned"),
+    "fenced": ("info", "lock", "The originals in {source} are stopped and barred from starting"),
+    "run": ("running", "arrow-right-left", "Running in {target}"),
+    "fail_start": ("bad", "octagon-alert", "Start failed"),
+    "retry_start": ("info", "rotate-ccw", "Support tries the start again"),
+    "give_up": ("warn", "circle-x", "{who} gave the start up: what was made is removed"),
+    "undone": ("off", "circle-x", "Given up, nothing of it is left"),
+    "drop": ("off", "circle-x", "Dropped"),
+    "confirmed": ("ok", "check", "{who} confirmed that it works"),
+    "terminate": ("info", "log-out", "Terminating"),
+    "fail_termination": ("bad", "octagon-alert", "Termination failed"),
+    "retry_termination": ("info", "rotate-ccw", "The termination is tried again"),
+    "end": ("off", "circle-x", "Terminated"),
+    "outcome_unknown": ("warn", "triangle-alert", "Outcome unknown: Support looks into it"),
+    "set_going": ("info", "rotate-ccw", "Support set it going again"),
+}
+_REASONED = ("fail_start", "fail_termination", "terminate", "give_up")
+
+
+# ---- Now and next ----------------------------------------------------------------------------------------------------
+
+
+def coming(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
+    """From what waits now to the end, as far as anybody can know it."""
+    if ticket.state == "waiting":
+        text = "One approval is needed, by another person than who requested it."
+        yield Moment("Waiting for approval by Support", text, "warn", "clock", word="now")
+    if ticket.state not in ("waiting", "approved"):
+        return
+    if ticket.kind == Kind.TERMINATE:
+        yield from _end_of_termination(ticket, word)
+    elif word.name in ("waiting", "failing_over"):
+        yield from _from_the_start(ticket, lines)
+    elif word.name in ("running", "confirmed", "failed", "terminating"):
+        yield from _from_running(ticket, lines, word)
+
+
+def _from_the_start(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
+    if ticket.state == "waiting":
+        yield Moment("Starting", _AT_START[Kind(ticket.kind)], icon="arrow-right-left", ahead=True)
+    yield Moment(f"Running in {ticket.target}", icon="circle-check", ahead=True)
+    if ticket.kind == Kind.LIVE:
+        yield Moment("You confirm that it works", "Connect over SSL/VPN and press Confirm.", icon="check", ahead=True)
+    yield _the_end(ticket)
+
+
+_AT_START = {
+    Kind.LIVE: "As soon as it is approved. The originals leave the list; the failover VMs take their names.",
+    Kind.TEST: "As soon as it is approved. The originals stay untouched.",
+}
+
+
+def _from_running(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
+    if word.name == "running" and ticket.kind == Kind.LIVE:
+        yield Moment("You confirm that it works", icon="check", ahead=True, word="now")
+    if lines.any("start_failed", "termination_failed"):
+        yield Moment("Support tries again, or gives it up", icon="life-buoy", ahead=True, word="now")
+    if lines.shown:
+        yield _the_end(ticket)
+
+
+def _the_end(ticket: Ticket) -> Moment:
+    if ticket.kind == Kind.TEST:
+        title, text = "Terminated by its end date", "The test VMs are removed."
+        return Moment(title, text, icon="log-out", at=ticket.ends_at, ahead=True)
+    text = f"When you request it and Support approves. Changes made in {ticket.target} are not copied back."
+    return Moment("Terminated", text, icon="log-out", ahead=True)
+
+
+def _end_of_termination(ticket: Ticket, word: State) -> Iterator[Moment]:
+    if word.name == "terminated":
+        yield Moment("Terminated", "", "off", "circle-x", ticket.decided_at)
+        return
+    yield Moment("Terminated", "The failover VMs are stopped and deleted.", icon="log-out", ahead=True)
