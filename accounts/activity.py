@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 from django.apps import apps
-from django.db.models import Aggregate, Count, F, Func, OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models import Aggregate, Count, Exists, F, Func, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models import fields as column
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Left
@@ -40,7 +40,9 @@ class SealedJournal:
         _seal(batch, at, digests, tallies, touched)
 
     def last(self, kind: str, subject_id: int) -> LastChange | None:
-        row = Activity.objects.filter(kind=kind, subject_id=subject_id).order_by("-id").first()
+        """Who moved it last; what else was written down of it (a confirmation, a flag) moved nothing."""
+        moves = Activity.objects.filter(kind=kind, subject_id=subject_id).exclude(to_state="")
+        row = moves.order_by("-id").first()
         return LastChange(name_of(row.actor, row.staff), row.at) if row else None
 
 
@@ -183,10 +185,11 @@ def _faults_of_chain(head: Head) -> Iterator[str]:
 
 
 def _faults_without_seal() -> Iterator[str]:
-    sealed = Seal.objects.filter(batch=OuterRef("batch"), account_id__isnull=False, account_id=OuterRef("account_id"))
-    loose = Activity.objects.filter(account__isnull=False).exclude(batch__in=Subquery(sealed.values("batch")))
+    mine = Seal.objects.filter(batch=OuterRef("batch"), account=OuterRef("account"))
+    house = Seal.objects.filter(batch=OuterRef("batch"), account=None)
+    loose = Activity.objects.filter(~Exists(mine), ~Exists(house) | Q(account__isnull=False))
     for row in loose.order_by("id")[:20]:
-        yield f"Activity {row.pk} of {row.account}: inserted without a seal."
+        yield f"Activity {row.pk} of {row.account or 'the installation'}: inserted without a seal."
 
 
 def _faults_of_paths(life: Lifecycle) -> Iterator[str]:
@@ -203,7 +206,10 @@ def _faults_of_paths(life: Lifecycle) -> Iterator[str]:
 
 
 def _faults_of_states(life: Lifecycle, at: Mapping[int, str]) -> Iterator[str]:
+    """Every subject is where its record leads, and none without a record, or the other way round."""
     models = (model for model in apps.get_models() if issubclass(model, Stateful) and model.LIFECYCLE is life)
-    for subject, state in next(models)._default_manager.values_list("pk", "state").iterator():
-        if at.get(subject) != state:
-            yield f"{life.kind} {subject} is {state}, its Activity says {at.get(subject, 'nothing')}."
+    now = dict(next(models)._default_manager.values_list("pk", "state"))
+    for subject in sorted({*at, *now}):
+        if at.get(subject) != now.get(subject):
+            told, is_now = at.get(subject, "nothing"), now.get(subject, "gone")
+            yield f"{life.kind} {subject} is {is_now}, its Activity says {told}."
