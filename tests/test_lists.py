@@ -403,27 +403,27 @@ def test_the_same_few_statements_for_1_50_and_200_rows(
 def test_an_unchanged_part_answers_204_at_once(
     cast: Cast, client: Client, web: VM, screen: str, django_assert_max_num_queries: Any
 ) -> None:
-    address, htmx = f"/northwind/{screen}/", {"HTTP_HX_REQUEST": "true"}
+    address, htmx = f"/northwind/{screen}/", {"HX-Request": "true"}
     poll = re.search(r'hx-get="([^"]*)"', client.get(address).content.decode())
     assert poll
     polled = poll[1].replace("&amp;", "&")
     with django_assert_max_num_queries(3):  # session, person, membership with head
-        response = client.get(polled, **htmx)
+        response = client.get(polled, headers=htmx)
     assert (response.status_code, response.content) == (204, b"")
     assert client.get(polled).status_code == 200  # a reader who opens the address gets the page
     request(cast, [web])
-    response = client.get(polled, **htmx)
+    response = client.get(polled, headers=htmx)
     assert response.status_code == 200 and "HX-Request" in response["Vary"]
     assert "<html" not in response.content.decode() and len(listing(response.content.decode())) == 2
     version = Head.objects.get(account=cast.northwind).version
-    assert client.get(address, {"version": version}, **htmx).status_code == 204
+    assert client.get(address, {"version": version}, headers=htmx).status_code == 204
 
 
 def test_fim_looks_again_when_time_alone_has_passed(client: Client, web: VM) -> None:
     poll = re.search(r'hx-get="([^"]*)"', get(client, "security/fim"))
     assert poll
     with clock.ahead(timedelta(minutes=5)):
-        assert client.get(poll[1].replace("&amp;", "&"), HTTP_HX_REQUEST="true").status_code == 200
+        assert client.get(poll[1].replace("&amp;", "&"), headers={"HX-Request": "true"}).status_code == 200
 
 
 # ---- FIM -------------------------------------------------------------------------------------------------------------
@@ -432,12 +432,13 @@ def test_fim_looks_again_when_time_alone_has_passed(client: Client, web: VM) -> 
 def test_fim_judges_by_the_last_report_and_its_numbers_are_its_rows(cast: Cast, client: Client) -> None:
     make_vms(cast.northwind, cast.sites["DFW01"], ["a", "b", "c", "d", "e", "f", "g"])
     now, hour = clock.now(), timedelta(hours=1)
-    for name, facts in {
+    reports: dict[str, dict[str, Any]] = {
         "a": {"fim_report_at": now - 23 * hour}, "b": {"fim_report_at": now - 24 * hour},
         "c": {"fim_report_at": now - 47 * hour}, "d": {"fim_report_at": now - 49 * hour},
         "e": {"made_at": now - 23 * hour}, "f": {"made_at": now - 25 * hour},
         "g": {"fim_report_at": now - 99 * hour, "power": "off"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, facts in reports.items():
         VM.objects.filter(name=name).update(**facts)
     client.force_login(cast.priya)
     html = get(client, "security/fim")
