@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from accounts.models import Head, Permission
 from accounts.views import Visit
-from ampdr.errors import Forbidden
+from ampdr.errors import Absent, Forbidden
 from ampdr.lifecycle import Actor
+from replication.models import Order
 
 
 class SeeOther(HttpResponseRedirect):
@@ -37,6 +38,15 @@ def named_vms(sent: QueryDict) -> list[str]:
     """The VMs that a query or form names, `vm` once or often. A form of ours sends one field with commas in it:
     Django takes a thousand fields at most, and an order may be larger."""
     return [one for value in sent.getlist("vm") for one in value.split(",") if one]
+
+
+def order_of(request: Visit, number: str) -> Order:
+    """This account's order with this number. Raises Forbidden and Absent."""
+    mine = Order.objects.visible_to(request.actor, Permission.READ_REPLICATION).select_related("ordered_by")
+    found = mine.filter(number=number).first() if "\0" not in number else None
+    if found is None:
+        raise Absent
+    return found
 
 
 def need_read(actor: Actor) -> None:

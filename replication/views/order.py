@@ -21,14 +21,13 @@ from django.http import HttpResponse
 from accounts.models import Permission
 from accounts.views import Visit
 from ampdr import clock
-from ampdr.errors import Absent
 from ampdr.lifecycle import State
 from ampdr.views import page_or_part, unchanged
 from ampdr.work import WaitingOn
 from inventory.models import PROTECTIONS
 from replication.actions import Progress, progress_of
 from replication.models import PROMISE, Order, Replication
-from replication.views.answers import need_read
+from replication.views.answers import need_read, order_of
 from replication.views.paging import page_of, without
 
 FIRST_MINUTES = timedelta(minutes=15)
@@ -51,10 +50,7 @@ def detail(request: Visit, number: str) -> HttpResponse:
     need_read(request.actor)
     if unchanged(request):
         return HttpResponse(status=204)
-    mine = Order.objects.visible_to(request.actor, Permission.READ_REPLICATION)
-    order = mine.select_related("ordered_by").filter(number=number).first()
-    if order is None:
-        raise Absent
+    order = order_of(request, number)
     now = clock.now()
     stands = standing(order, now)
     version = f"{request.head.version}-{stands.mark}" if stands.moving else str(request.head.version)

@@ -12,10 +12,10 @@ from django.shortcuts import render
 from accounts.models import Permission
 from accounts.views import Visit
 from ampdr import clock
-from ampdr.errors import Absent, IllegalTransition, Invalid
+from ampdr.errors import IllegalTransition, Invalid
 from replication.actions import choose, stop_replication
-from replication.models import Order, Replication
-from replication.views.answers import SeeOther, here, named_vms, need_read
+from replication.models import Replication
+from replication.views.answers import SeeOther, here, named_vms, need_read, order_of
 from replication.views.order import REMAINING
 
 
@@ -43,25 +43,23 @@ def stop(request: Visit) -> HttpResponse:
 
 def remaining(request: Visit, number: str) -> list[str]:
     """The VMs of an order that can still be taken out of it before they are ready."""
-    mine = Order.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(number=number)
-    if not mine.exists():
-        raise Absent
-    lines = Replication.objects.filter(order__number=number, state__in=REMAINING)
+    lines = Replication.objects.filter(order=order_of(request, number), state__in=REMAINING)
     return [str(vm) for vm in lines.values_list("vm__uuid", flat=True)]
 
 
 def carry_out(request: Visit) -> HttpResponse:
     number = request.POST.get("order", "")
+    back = here(request, "order", order_of(request, number).number) if number else here(request, "replication")
     try:
         n = stop_replication(request.actor, named_vms(request.POST), request.POST.get("key", ""))
     except IllegalTransition as meanwhile:
-        meanwhile.facts |= {"href": here(request, "replication"), "subject": "Replication"}
+        meanwhile.facts |= {"href": back, "subject": number or "Replication"}
         raise
     except Invalid as wrong:
         messages.error(request, wrong.message)
-        return SeeOther(here(request, "replication"))
+        return SeeOther(back)
     messages.success(request, f"Replication of {n} VM{'' if n == 1 else 's'} is stopped.")
-    return SeeOther(here(request, "order", number) if number else here(request, "replication"))
+    return SeeOther(back)
 
 
 def end_of_cycle() -> date:
