@@ -10,7 +10,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --require-hashe
 # Settings are read by the checks too; these values reach no server.
 CHECK := env SECRET_KEY=check DATABASE_URL=postgres://check@/check?host=/nonexistent
 CHECKED := $(CHECK) $(RUN)
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml
+LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 $(UPGRADE)
 
 .PHONY: help run test lint bench states images lock clean chromium
 # A lock that is newer than its stamp is installed again; a failed install leaves no stamp.
@@ -21,11 +21,11 @@ $(VENV)/bin/python:
 	  echo "This Python cannot make environments. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 
 $(VENV)/.demo: requirements/demo.txt | $(VENV)/bin/python
-	@echo "Installing requirements/demo.txt ..."
+	@echo "Installing requirements/demo.txt, a minute or so ..."
 	@$(PIP) $< && touch $@
 
 $(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
-	@echo "Installing requirements/dev.txt ..."
+	@echo "Installing requirements/dev.txt, a minute or two ..."
 	@$(PIP) $< && touch $@ $(VENV)/.demo
 
 help:  ## this list
@@ -53,10 +53,10 @@ states: $(VENV)/.demo  ## print every state table
 images: $(VENV)/.dev chromium  ## take the pictures of the documentation
 	$(RUN) -m tests.images
 
-lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
-	$(LOCK) -o requirements/production.txt
-	$(LOCK) --extra demo -c requirements/production.txt -o requirements/demo.txt
-	$(LOCK) --extra demo --extra dev -c requirements/demo.txt -o requirements/dev.txt
+lock:  ## renew requirements/*.txt from pyproject.toml (needs uv; UPGRADE=--upgrade for newer versions)
+	$(LOCK) pyproject.toml -o requirements/production.txt
+	$(LOCK) --extra demo pyproject.toml -c requirements/production.txt -o requirements/demo.txt
+	$(LOCK) --extra demo --extra dev pyproject.toml -c requirements/demo.txt -o requirements/dev.txt
 
 clean:  ## remove the environment, the caches and the data of `make run`
 	@if test -e .run; then rm -rf "$$(readlink -f .run)" .run; fi
