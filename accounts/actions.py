@@ -219,7 +219,7 @@ def receive(actor: Actor, key: str, body: Any) -> Receipt:
 
     A second call with the same key waits for the first, and gets its receipt. Another body under the same key is 409.
     """
-    if not 8 <= len(key) <= 120:
+    if not 8 <= len(key) <= 120 or "\0" in key:
         raise Invalid("Send an Idempotency-Key of 8 to 120 characters.", code="idempotency_key_missing")
     fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
     which = {"account_id": actor.account_id, "holder": f"person:{actor.person_id}", "key": key}
