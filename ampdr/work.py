@@ -14,12 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, models, transaction
 from django.db.models import F, QuerySet
+from kombu import Connection
+from kombu.pools import producers
 
 from ampdr import clock
 from ampdr.lifecycle import PORTAL, Change, changes
@@ -237,14 +240,24 @@ def ring() -> None:
 
     Never raises and takes 0.3 s at most; after a failure it keeps silent for 15 s, since the drivers sweep anyway.
     """
-    transaction.on_commit(_ring)
+    transaction.on_commit(ring_now)
 
 
-def _ring() -> None:
+@cache
+def broker() -> Connection:
+    """The bell's own way to the broker: a worker listens with longer waits than a person's request can bear."""
+    waits = {"socket_timeout": 0.15, "socket_connect_timeout": 0.15}
+    options = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **waits}
+    return Connection(settings.CELERY_BROKER_URL, transport_options=options)
+
+
+def ring_now() -> None:
+    """As `ring`, without waiting for a commit; a process that takes requests rings once at its start (wsgi.py)."""
     if time.monotonic() < _Bell.silent_until:
         return
     try:
-        current_app.send_task(BELL, retry=False, expires=60)
+        with producers[broker()].acquire(block=True, timeout=0.15) as producer:
+            current_app.send_task(BELL, producer=producer, retry=False, expires=60)
     except Exception as error:
         _Bell.silent_until = time.monotonic() + 15
         log.warning("the broker doesn't take messages (%s): the drivers go on without it", error)

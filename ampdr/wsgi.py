@@ -4,3 +4,7 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ampdr.settings")
 application = get_wsgi_application()
+
+from ampdr import work  # noqa: E402  models can be imported only now
+
+work.ring_now()  # the first ring of a process pays for imports and the connection: no approval shall
