@@ -20,13 +20,12 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from accounts.actions import administrators
-from accounts.api import AlwaysJson, ByToken, TooLarge
+from accounts.api import AlwaysJson, BySession, ByToken, TooLarge
 from accounts.models import Permission
 from ampdr.errors import Absent, Forbidden, Invalid, Refusal
 
@@ -180,7 +179,7 @@ class Schema(APIView):
 
     authentication_classes = ()
     content_negotiation_class = AlwaysJson
-    metadata_class = None
+    http_method_names = ("get", "head")
 
     @extend_schema(
         operation_id="get_schema", responses={200: {"type": "object", "description": "OpenAPI 3.1"}}, auth=[]
@@ -212,7 +211,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = SessionAuthentication
+    target_class = BySession
     name = "session"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
@@ -261,8 +260,8 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             answers = operation["responses"]
             for status in refusals_of(address, method, operation):
                 answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-            for status in {"201", "303"} & set(answers):
-                answers[status]["headers"] = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
+            for made in {"201", "303"} & set(answers):
+                answers[made]["headers"] = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
             if body := operation.get("requestBody"):
                 name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
                 components["schemas"][name]["additionalProperties"] = False

@@ -263,8 +263,8 @@ def test_a_repeat_does_nothing_more(cast: Cast) -> None:
     assert (other.status, other.code) == (409, "idempotency_key_reused")
     work.drive()
 
-    body = {"kind": "test", "vms": uuids(vms)}
-    first, again = token.post("tickets/", body, "one-ticket-key"), token.post("tickets/", body, "one-ticket-key")
+    test = {"kind": "test", "vms": uuids(vms)}
+    first, again = token.post("tickets/", test, "one-ticket-key"), token.post("tickets/", test, "one-ticket-key")
     assert first.content == again.content and Ticket.objects.count() == 1
     here = f"tickets/{first.content['number']}/"
     yes = {"version": first.content["version"], "reason": "Go on"}
