@@ -15,7 +15,11 @@ from accounts.actions import issue_token
 from accounts.models import Permission, Person
 from ampdr.api import PROBLEM, document
 from ampdr.lifecycle import PORTAL
-from tests.cast import Cast
+from inventory.models import VM
+from tests.cast import Cast, make_vms, protect
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+KEY = "a-key-of-its-own"
 
 
 @cache
@@ -34,6 +38,22 @@ class Answer:
     @property
     def code(self) -> str:
         return str(self.content["code"])
+
+
+def said(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.code
+
+
+def alike(one: Answer, other: Answer) -> bool:
+    """To the byte; only X-Request-ID may differ."""
+    return (one.status, one.raw, one.headers) == (other.status, other.raw, other.headers)
+
+
+def three_vms(cast: Cast) -> list[VM]:
+    """Two protected VMs in Dallas, and one in London that can't be."""
+    here = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01"])
+    protect(cast, here)
+    return [*here, *make_vms(cast.northwind, cast.sites["LHR01"], ["file-01"])]
 
 
 @dataclass
