@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts.actions import enter
 from accounts.models import Head, Permission, Role
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
@@ -154,6 +155,7 @@ def test_rows_of_a_test_failover_in_every_state(
     say_yes(cast, end)
     work.drive(limit=1)
     expect(client, DB, original, ("web-01 - Test", TEST, ["Test failover", "Terminating"]))
+    assert main(get(client)).count("Request failover<") == 1  # of db-01: the verb refuses it for web-01 now
     drive("termination_failed", test)
     expect(client, DB, original, ("web-01 - Test", TEST, ["Test failover", "Termination failed"]))
     fault(monkeypatch)
@@ -318,6 +320,8 @@ def test_without_read_the_rows_and_icons_and_nothing_of_replication(cast: Cast, 
         assert [(name, icon) for name, icon, _ in listing(html)] == wanted
         assert not re.search(r"protect|RPO|FO-|RO-|replicat|ends in|class=\"pill|data-pick|state=|tested", html, re.I)
         assert "PHX01-Recovery" in html
+    actor = enter(cast.northwind.memberships.get(person__email="nadia@example.com").person, "northwind")[0]
+    assert len(rows(actor, Permission.READ_VMS, Filters(state="protected")).rows) == 3  # in no door
     html = main(get(client, "security/fim"))
     assert [(name, icon) for name, icon, _ in listing(html)] == wanted
     assert not re.search(r"protect|RPO|FO-\d|RO-\d|replicat|in live failover", html, re.I)

@@ -96,11 +96,17 @@ def rows(actor: Actor, permission: str, filters: Filters) -> Page:
 
 
 def listed(actor: Actor, permission: str) -> QuerySet[VM]:
-    """The VMs as they are listed now, each with its FIM status (`fim`) and, for who may know it, its end date."""
+    """The VMs as they are listed now, each with its FIM status (`fim`).
+
+    For who may know it also a test's end date, and on an original the state of the test beside it.
+    """
     found = VM.objects.visible_to(actor, permission).filter(shown=True).annotate(fim=fim_status())
     if actor.can(Permission.READ_REPLICATION):
         maker = Failover.objects.filter(uuid=OuterRef("made_by"))
-        found = found.annotate(ends_at=Subquery(maker.values("ends_at")[:1]))
+        test = VM.objects.filter(original=OuterRef("pk"), role=Role.TEST)
+        found = found.annotate(
+            ends_at=Subquery(maker.values("ends_at")[:1]), beside=Subquery(test.values("failover_state")[:1])
+        )
     return found.select_related("site", "original__site")
 
 

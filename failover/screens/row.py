@@ -57,8 +57,9 @@ def can_order(actor: Actor, vm: VM) -> bool:
 
 
 def can_request(actor: Actor, vm: VM) -> bool:
-    """A live failover; beside a running test it may be requested too (rule 8)."""
+    """A live failover; beside a test it may be requested while that runs, not while it ends (rule 8)."""
     fit = vm.role == Role.PRIMARY and vm.protection in REPLICATED and not vm.failover_state
+    fit = fit and getattr(vm, "beside", None) in (None, "running")
     return fit and actor.listed and actor.can(Permission.READ_REPLICATION)
 
 
