@@ -59,6 +59,18 @@ def test_a_token_that_opens_nothing_any_more(cast: Cast) -> None:
     assert said(token.get("vms/")) == (401, "invalid_token")
 
 
+def test_a_token_opens_one_account(cast: Cast) -> None:
+    """Its owner is a member of two: in the other one the token opens nothing, as in one that was never made."""
+    join(cast.priya, cast.contoso, "Admin")
+    token = by_token(cast)
+    assert token.get("vms/").status == 200
+    token.slug = "contoso"
+    foreign = token.get("vms/")
+    token.slug = "nowhere"
+    assert said(foreign) == (404, "not_found") and alike(foreign, token.get("vms/"))
+    assert signed_in(cast, "priya", "contoso").get("vms/").status == 200
+
+
 def test_when_a_token_was_used_is_right_to_the_minute(cast: Cast) -> None:
     token = by_token(cast)
     token.get("vms/")
