@@ -103,9 +103,9 @@ def _some(lines: QuerySet[Failover]) -> QuerySet[Failover]:
 
 @work.register
 class Spread(Duty):
-    """A decided ticket hands its decision to its lines, one batch at a time."""
+    """A decided ticket hands its decision to its lines, one batch at a time. Live, terminate, test: the alphabet's."""
 
-    name, model, priority, size = "spread tickets", Ticket, 20, 1
+    name, model, priority, size, order = "spread tickets", Ticket, 20, 1, ("kind", "next_step_at", "pk")
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         ticket = mine.get()
@@ -263,9 +263,8 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     listed = {"shown": False, "protection": "paused"} if live else {"last_test_at": change.at}
     if live:
         vms = list(lines.values_list("vm", flat=True))
-        change.fire(
-            Replication.objects.filter(vm_id__among=vms, state="protected"), "pause", next_step_at=None, flag=""
-        )
+        protected = Replication.objects.filter(vm_id__among=vms, state="protected")
+        change.fire(protected, "pause", next_step_at=None, claim=None, flag="")
     rows = fire(change, lines, "run", listed, **NOTHING_TO_DO, running_at=change.at)
     if live:
         lines.filter(fenced="pending").update(**fresh(Ask.FENCE, F("source")))

@@ -27,7 +27,7 @@ from replication.providers.sites import provider_of
 T = TypeVar("T")
 
 DRIVEN = (
-    "pk", "uuid", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "step_site", "vm_id",
+    "pk", "uuid", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "claim", "step_site", "vm_id",
     "vm__uuid", "vm__name", "vm__disk_gb",
 )  # fmt: skip
 
@@ -77,8 +77,25 @@ class ProviderDuty(Duty):
         self.rows.filter(pk__among=_keys(rows)).update(generation=F("generation") + 1)
 
     def call(self, site: str, rows: list[Any]) -> Answers:
+        provider = provider_of(site)
         requests = {row.pk: self.request(row) for row in rows}
-        return ask(provider_of(site), requests, {row.pk for row in rows if row.accepted_at})
+        accepted = {row.pk for row in rows if row.accepted_at}
+        if not provider.remembers_keys:
+            mine = accepted | self.announce([row for row in rows if not row.accepted_at])
+            requests = {pk: request for pk, request in requests.items() if pk in mine}
+        return ask(provider, requests, accepted)
+
+    def announce(self, rows: list[Any]) -> set[int]:
+        """Before a provider that forgets keys is asked, it is written down that it may have been. What may be sent.
+
+        Whoever takes these rows over only looks; whoever was frozen until they were taken over sends nothing.
+        """
+        if not rows:
+            return set()
+        now = clock.now()
+        mine = self.model._default_manager.filter(pk__among=_keys(rows), claim=rows[0].claim)
+        mine.filter(accepted_at=None).update(accepted_at=now)
+        return set(mine.filter(accepted_at=now).values_list("pk", flat=True))
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Answers) -> None:
         """Sorts the rows by what was said of them; each sort is written for all of its rows at once."""
@@ -126,20 +143,23 @@ class ProviderDuty(Duty):
                 next_step_at=clock.db_now(pause),
             )  # fmt: skip
             return
-        mine.update(next_step_at=None, claim=None, last_error=error, waiting_on=WaitingOn.SUPPORT)
+        mine.update(
+            next_step_at=None, claim=None, accepted_at=None, last_error=error, waiting_on=WaitingOn.SUPPORT
+        )  # fmt: skip
         change.note(mine, f"{self.model.LIFECYCLE.kind}.outcome_unknown")
 
 
 def ask(provider: Provider, requests: Mapping[int, Request], accepted: set[int]) -> Answers:
     """Observes what was accepted and submits the rest; what the provider doesn't know of is submitted again.
 
-    Raises Unreachable when it doesn't answer, unless it forgets keys: then the rows of that call are unknown.
+    Raises Unreachable when it doesn't answer, unless it forgets keys: then what it didn't answer of is unknown.
+    To look is harmless, whatever it remembers: a look that wasn't answered is repeated.
     """
     heard: dict[str, Progress] = {}
     keys = {request.key: pk for pk, request in requests.items()}
+    for known in _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch):
+        heard |= provider.observe(known)
     try:
-        for known in _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch):
-            heard |= provider.observe(known)
         again = [] if not provider.remembers_keys else [pk for pk in accepted if requests[pk].key not in heard]
         for part in _parts([requests[pk] for pk in requests if pk not in accepted or pk in again], provider.batch):
             heard |= provider.submit(part)
@@ -214,6 +234,11 @@ class Provision(ProviderDuty):
             fired = change.fire(stopped, "finish", **SETTLED)
             RecoveryPoint.objects.filter(replication__in=[row.pk for row in fired]).delete()
             list_as(change, [row.vm_id for row in fired], "none", **UNPROTECTED)
+
+    def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
+        super().unknown(change, rows, silence)
+        if not provider_of(rows[0].step_site).remembers_keys:
+            list_as(change, [row.vm_id for row in rows], "outcome_unknown")
 
     def failed(self, change: Change, rows: list[Any], reason: str) -> None:
         facts = {**NOTHING_TO_DO, "last_error": reason, "waiting_on": WaitingOn.SUPPORT, "failed_in": F("state")}
@@ -317,7 +342,8 @@ def caught_up(change: Change, replications: QuerySet[Replication]) -> None:
     replications.update(newest_point_at=Coalesce(Subquery(newest), F("newest_point_at")))
     in_time = replications.filter(newest_point_at__gt=Value(change.at) - F("rpo_target"))
     recovered = list(in_time.exclude(flag="").values_list("pk", "vm_id"))
-    in_time.update(next_step_at=F("newest_point_at") + F("rpo_target"), flag="")
+    due = F("newest_point_at") + F("rpo_target")
+    in_time.update(next_step_at=due, claim=None, flag="")  # whoever was about to flag it doesn't hold it any more
     if recovered:
         change.note(Replication.objects.filter(pk__among=[pk for pk, _ in recovered]), "replication.caught_up")
         list_as(change, [vm for _, vm in recovered], "protected")
