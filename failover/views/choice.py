@@ -31,6 +31,7 @@ class Choice:
     vms: list[VM]
     site: str = ""
     again: str = ""
+    reason: str = ""  # of the earlier ticket
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -95,7 +96,7 @@ def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
         first = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=again).first()
         if first is None:
             raise Absent
-        return Choice(list(mine(actor).filter(failovers__ticket=first)), again=again)
+        return Choice(list(mine(actor).filter(failovers__ticket=first)), again=again, reason=first.reason)
     return Choice([])
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db.models import Min
+from django.db.models import Max, Min
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,6 +16,7 @@ from accounts.models import AuthorizedUser, Permission
 from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Conflict, Invalid
+from ampdr.lifecycle import Actor
 from failover.actions import (
     TEST_DAYS_AT_MOST,
     Wish,
@@ -32,7 +33,7 @@ from failover.views.choice import Choice, chosen, kept, names, picks
 from failover.views.facts import Loss, expected, loss, rpo_behind
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from inventory.models import VM, Site
-from replication.models import PointFeed, RecoveryPoint
+from replication.models import PointFeed, RecoveryPoint, Replication
 
 POINTS = 8
 
@@ -110,7 +111,7 @@ def confirm(request: Visit) -> HttpResponse:
         return _step_one(request, what, choice, status=400)
     if len(choice.routes) > 1 or choice.unfit(asked.kind):
         return _step_one(request, what, choice, status=409)
-    form = Send(initial={"reason": request.GET.get("reason", "")})
+    form = Send(initial={"reason": choice.reason})
     return _preview(request, choice, asked, form, _new_key())
 
 
@@ -266,6 +267,22 @@ def terminate(request: Visit, number: str) -> HttpResponse:
     return see_other("failover", actor.account_slug, made.number)
 
 
+class Primary(NamedTuple):
+    """What is known of the site that the VMs go back to. No provider is asked while a page is made."""
+
+    heard_at: datetime | None
+    silent: bool
+
+
+def _primary(actor: Actor, ticket: Ticket) -> Primary:
+    """Silent: the collecting of points gets no answer, or all that is protected there is behind its target."""
+    mine = Replication.objects.visible_to(actor, Permission.READ_REPLICATION)
+    here = mine.filter(source=ticket.source, state="protected")
+    heard = here.aggregate(at=Max("newest_point_at"), target=Max("rpo_target"))
+    late = bool(heard["at"] and clock.now() > heard["at"] + heard["target"])
+    return Primary(heard["at"], late or PointFeed.objects.filter(site=ticket.source, attempts__gt=0).exists())
+
+
 def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status: int = 200) -> HttpResponse:
     lines = Failover.objects.filter(ticket=ticket, state__in=("running", "termination_failed"))
     vms = [line.vm for line in lines.select_related("vm").order_by("vm__name_key", "pk")]
@@ -276,7 +293,7 @@ def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status
         "form": form.dress(live, f"Type the code of the primary site, {ticket.source}"),
         "since": lines.aggregate(since=Min("running_at"))["since"], "unfenced": lines.filter(fenced="pending").exists(),
         "source_city": cities.get(ticket.source, ""), "target_city": cities.get(ticket.target, ""),
-        "feed": PointFeed.objects.filter(site=ticket.source).first() if live else None,
+        "primary": _primary(request.actor, ticket),
         "back": reverse("failovers", args=[request.actor.account_slug]),
         "href": reverse("failover", args=[request.actor.account_slug, ticket.number]),
     }  # fmt: skip

@@ -12,7 +12,7 @@ from accounts.views import Visit
 from ampdr.errors import Absent, Conflict
 from ampdr.lifecycle import Actor
 from failover.actions import lines_of, made_with, ticket_word
-from failover.models import Ticket
+from failover.models import Kind, Ticket
 from inventory.models import Site
 
 DONE = {"approved": "approved", "rejected": "rejected", "withdrawn": "withdrew"}
@@ -63,7 +63,8 @@ def as_it_stands(
 
 
 def _way(ticket: Ticket) -> str:
-    return f"{ticket.source} → {ticket.target}"
+    there, back = (ticket.source, ticket.target), (ticket.target, ticket.source)
+    return " → ".join(back if ticket.kind == Kind.TERMINATE else there)
 
 
 def _sent_before(refusal: Conflict, number: str) -> None:

@@ -226,7 +226,7 @@ def _after(actor: Actor, ticket: Ticket, lines: Lines, word: State) -> dict[str,
     waits = next((one for one in asked if one.state == "waiting"), None)
     running = lines.any("running", "termination_failed") and ticket.kind != Kind.TERMINATE
     return {
-        "asked": asked, "ending": waits, "past": past(ticket, events(actor, ticket.number), asked),
+        "asked": asked, "ending": waits, "past": past(ticket, events(actor, ticket.number), asked, lines.shown > 0),
         "coming": list(coming(ticket, lines, word)), "can_withdraw": actor.listed and ticket.allows("withdraw"),
         "can_confirm": actor.listed and running and lines.counts["running"] > lines.confirmed,
         "can_terminate": actor.listed and running and waits is None,

@@ -42,17 +42,17 @@ def events(actor: Actor, number: str) -> list[dict[str, Any]]:
         people=Count("actor", distinct=True), by_staff=BoolOr("staff", output_field=BooleanField()),
         why=Min("reason"), whys=Count("reason", distinct=True),
     )  # fmt: skip
-    return list(summed.order_by("order"))
+    return [dict(one) for one in summed.order_by("order")]
 
 
-def past(ticket: Ticket, found: list[dict[str, Any]], asked: list[Ticket]) -> list[Moment]:
-    """What is done, in order of time, the requests to end it among them."""
-    done = [moment for one in found if (moment := _moment(ticket, one))]
+def past(ticket: Ticket, found: list[dict[str, Any]], asked: list[Ticket], runs: bool) -> list[Moment]:
+    """What is done, in order of time, the requests to end it among them. `runs`: something of it does now."""
+    done = [moment for one in found if (moment := _moment(ticket, one, runs))]
     done += [_asked_to_end(one) for one in asked]
     return sorted(done, key=lambda moment: moment.at.timestamp() if moment.at else 0)
 
 
-def _moment(ticket: Ticket, one: dict[str, Any]) -> Moment | None:
+def _moment(ticket: Ticket, one: dict[str, Any], runs: bool) -> Moment | None:
     who = name_of(one["who"], one["by_staff"]) if one["people"] == 1 else f"{one['people']} people"
     if one["kind"] == "ticket":
         return _decision(ticket, one, who)
@@ -60,17 +60,25 @@ def _moment(ticket: Ticket, one: dict[str, Any]) -> Moment | None:
     if dressed is None:
         return None
     tone, icon, words = dressed
-    tone = _tone_of_running(ticket, tone)
-    text = f"{one['n']} of {ticket.vm_count} VMs." if ticket.vm_count > 1 else ""
+    tone = _tone_of_running(ticket, runs) if tone == "running" else tone
+    text = _how_many(one["n"], ticket.vm_count)
     if one["whys"] == 1 and one["why"] and one["event"] in _REASONED:
         text = f"{text} {one['why']}".strip()
     title = words.format(who=who, source=ticket.source, target=ticket.target)
     return Moment(title, text, tone, icon, one["first"], _until(one))
 
 
-def _tone_of_running(ticket: Ticket, tone: str) -> str:
-    """Yellow is for a live failover that runs."""
-    return ("live" if ticket.kind == Kind.LIVE else "test") if tone == "running" else tone
+def _tone_of_running(ticket: Ticket, runs: bool) -> str:
+    """Yellow is for a live failover that runs, and not for one that ran."""
+    if not runs:
+        return "off"
+    return "live" if ticket.kind == Kind.LIVE else "test"
+
+
+def _how_many(n: int, of: int) -> str:
+    if of == 1:
+        return ""
+    return f"All {of:,} VMs." if n == of else f"{n:,} of {of:,} VMs."
 
 
 def _until(one: dict[str, Any]) -> datetime | None:
