@@ -181,7 +181,7 @@ DEFAULTS = [field for model in MODELS for field in model._meta.concrete_fields i
 @pytest.mark.parametrize("field", DEFAULTS, ids=lambda field: f"{field.model._meta.label}.{field.name}")
 def test_the_database_and_the_model_have_the_same_default(field: models.Field) -> None:  # type: ignore[type-arg]
     """Rows come by instances and by INSERT ... SELECT: both must get the same."""
-    in_database = field.db_default  # type: ignore[attr-defined]
+    in_database = field.db_default
     assert field.has_default() and field.get_default() == getattr(in_database, "value", in_database)
 
 

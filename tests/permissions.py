@@ -1,0 +1,114 @@
+"""Who gets which answer: every route and method, for the whole cast. `tests/test_permissions.py` asks each cell.
+
+A line: route, methods, what is sent, and the status for each person.
+
+Sent      `{web}` in the address, `?vm={web}` in the query, `;key=...` in the form (JSON in the API); `-`: nothing.
+          The words in braces are things of an account: see `Things` in the test. Each is asked three times: with an
+          own thing (Northwind's), with a foreign one (Contoso's), with one that never was.
+Answer    `in`: led to sign in. `200/404`: 200 with an own thing; 404 with a foreign or absent one, alike to the byte.
+          `200/200/302`: own, foreign, absent, for Support's people, who see every account.
+People    anon: not signed in. Of Northwind: priya (Admin, listed), oscar (Technical, not listed), ravi (reads VMs, FIM
+          and replication), sana (reads VMs and FIM). olga: Contoso's Admin. mary: Support.
+
+Why some say 403/403 and others 403/404 (product.md, rule 17): who may not read the kind learns nothing of any number;
+who may read it and not do this learns first whether it is there.
+"""
+
+TABLE = """
+route                method    sent                          anon  priya    oscar    ravi     sana     olga     mary
+
+# Outside of an account
+healthz              GET       -                             200   200      200      200      200      200      200
+sign-in              GET,POST  -                             200   200      200      200      200      200      200
+sign-out             POST      -                             302   302      302      302      302      302      302
+sign-out             GET       -                             405   405      405      405      405      405      405
+theme                POST      ;theme=dark                   302   302      302      302      302      302      302
+theme                GET       -                             405   405      405      405      405      405      405
+home                 GET       -                             302   302      302      302      302      302      302
+failover-short       GET       {waiting}                     in    303/404  303/404  303/404  404      404/303/404 404
+
+# Pages of an account: here, /northwind/
+overview-redirect    GET       -                             in    302      302      302      302      404      404
+vms                  GET       -                             in    200      200      200      200      404      404
+vm                   GET       {web}                         in    200/404  200/404  200/404  200/404  404      404
+vm-test              GET       {tested}                      in    200/404  200/404  200/404  200/404  404      404
+fim                  GET       -                             in    200      200      200      200      404      404
+replication          GET       -                             in    200      200      200      403      404      404
+replication-none     GET       -                             in    200      200      200      403      404      404
+replication-stop     GET       ?vm={web_uuid}                in    200/404  200/404  403/404  403/403  404      404
+replication-stop     GET       ?order={order}                in    303/404  303/404  403/404  403/403  404      404
+replication-stop     POST      ;vm={web_uuid}&key={key}      in    303/404  303/404  403/404  403/403  404      404
+orders               GET       -                             in    200      200      200      403      404      404
+order                GET       {order}                       in    200/404  200/404  200/404  403/403  404      404
+order-new            GET       -                             in    200      200      403      403      404      404
+order-new            GET       ?vm={free_uuid}               in    200/404  200/404  403/404  403/403  404      404
+order-new            POST      ;vm={free_uuid}&key={key}     in    303/404  303/404  403/404  403/403  404      404
+failovers            GET       -                             in    200      200      200      403      404      404
+failover             GET       {waiting}                     in    200/404  200/404  200/404  403/403  404      404
+failover             GET       {running}                     in    200/404  200/404  200/404  403/403  404      404
+failover-new         GET       -                             in    200      403      403      403      404      404
+failover-new         GET       ?vm={web_uuid}                in    200/404  403/404  403/404  403/403  404      404
+failover-confirm     GET       ?kind=test&vm={web_uuid}      in    200/404  403/404  403/404  403/403  404      404
+failover-confirm     POST      ;kind=test&vm={web_uuid}&key={key} in 303/404 403/404 403/404  403/403  404      404
+failover-withdraw    POST      {waiting}                     in    303/404  403/404  403/404  403/403  404      404
+failover-works       POST      {running}                     in    303/404  403/404  403/404  403/403  404      404
+failover-withdraw    GET       {waiting}                     in    405      405      405      405      404      404
+failover-works       GET       {running}                     in    405      405      405      405      404      404
+failover-terminate   GET       {running}                     in    200/404  403/404  403/404  403/403  404      404
+failover-terminate   POST      {running};site_code=DFW01&reason=R&key={key} in 303/404 403/404 403/404 403/403  404 404
+
+# The API
+api-schema           GET       -                             200   200      200      200      200      200      200
+api-nowhere          GET,POST  -                             404   404      404      404      404      404      404
+api-vms              GET       -                             401   200      200      200      200      404      404
+api-vm               GET       {web_uuid}                    401   200/404  200/404  200/404  200/404  404      404
+api-orders           GET       -                             401   200      200      200      403      404      404
+api-orders           POST      ;vms={free_uuid}              401   201/404  201/404  403/404  403/403  404      404
+api-order            GET       {order}                       401   200/404  200/404  200/404  403/403  404      404
+api-replications     GET       -                             401   200      200      200      403      404      404
+api-replication      GET       {web_uuid}                    401   200/404  200/404  200/404  403/403  404      404
+api-replication      DELETE    {web_uuid}                    401   204/404  204/404  403/404  403/403  404      404
+api-points           GET       {web_uuid}                    401   200/404  200/404  200/404  403/403  404      404
+api-replications-stop POST     ;vms={web_uuid}               401   200/404  200/404  403/404  403/403  404      404
+api-tickets          GET       -                             401   200      200      200      403      404      404
+api-tickets          POST      ;kind=test&vms={web_uuid}     401   201/404  403/404  403/404  403/403  404      404
+api-ticket           GET       {waiting}                     401   200/404  200/404  200/404  403/403  404      200/404
+api-failovers        GET       {running}                     401   200/404  200/404  200/404  403/403  404      200/404
+api-withdraw         POST      {waiting}                     401   200/404  403/404  403/404  403/403  404      404
+api-confirm          POST      {running}                     401   200/404  403/404  403/404  403/403  404      404
+api-terminate        POST      {running};reason=Over&site_code=DFW01 401 201/404 403/404 403/404 403/403 404    404
+api-approve          POST      {waiting};version={version}&reason=Yes 401 403/404 403/404 403/404 403/403 404   200/404
+api-reject           POST      {waiting};version={version}&reason=No  401 403/404 403/404 403/404 403/403 404   200/404
+
+# Support's door
+/admin/login/        GET       -                             in    403      403      403      403      403      302
+/admin/logout/       POST      -                             302   403      403      403      403      403      302
+admin:login          GET       -                             in    403      403      403      403      403      302
+admin:logout         POST      -                             302   403      403      403      403      403      302
+admin:index          GET       -                             in    403      403      403      403      403      200
+admin:app_list       GET       accounts                      in    403      403      403      403      403      200
+admin:autocomplete   GET       ?app_label=accounts&model_name=membership&field_name=person in 403 403 403 403 403 200
+admin:jsi18n         GET       -                             in    403      403      403      403      403      200
+admin:password_change GET      -                             in    403      403      403      403      403      200
+admin:password_change_done GET -                             in    403      403      403      403      403      200
+admin:view_on_site   GET       1,1                           in    403      403      403      403      403      404
+admin:auth_user_password_change GET,POST {accounts_person}   in    403      403      403      403      403      403
+/admin/(?P<url>.*)$  GET,POST  -                             in    403      403      403      403      403      404
+"""
+
+# Support's pages of each model, as mary gets them; anon is led to sign in, customers get 403. Forms are sent empty.
+# `page`: of an own, a foreign and an absent row. Nothing is deleted here, and nothing changed but by a verb.
+ADMIN = """
+model                     list  add  add:POST  page         page:POST    history      delete
+accounts_account          200   200  200       200/200/302  403          200/200/302  403
+accounts_person           200   200  200       200/200/302  403          200/200/302  403
+accounts_role             200   403  403       200/200/302  403          200/200/302  403
+accounts_membership       200   200  200       200/200/302  200/200/302  200/200/302  403
+accounts_authorizeduser   200   200  200       200/200/302  302          200/200/302  403
+accounts_activity         200   403  403       200/200/302  403          200/200/302  403
+inventory_site            200   200  200       200/200/302  200/200/302  200/200/302  403
+inventory_vm              200   403  403       200/200/302  403          200/200/302  403
+replication_order         200   403  403       200/200/302  403          200/200/302  403
+replication_replication   200   403  403       200/200/302  403          200/200/302  403
+failover_ticket           200   403  403       200/200/404  400/400/404  302          403
+"""
