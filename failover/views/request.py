@@ -42,9 +42,16 @@ POINTS = 8
 
 
 def choose(request: Visit) -> HttpResponse:
-    need_listing(request.actor)
     what = What.read(request.GET)
-    return _step_one(request, what, chosen(request.actor, request.GET, what.asked_kind))
+    return _step_one(request, what, _chosen(request, request.GET, what.asked_kind))
+
+
+def _chosen(request: Visit, query: QueryDict, kind: str) -> Choice:
+    """The order of refusals (rule 17): may read, is there, may request."""
+    need_read(request.actor)
+    choice = chosen(request.actor, query, kind)
+    need_listing(request.actor)
+    return choice
 
 
 def _step_one(request: Visit, what: What, choice: Choice, wrong: str = "", status: int = 200) -> HttpResponse:
@@ -98,11 +105,10 @@ class Asked(NamedTuple):
 
 def confirm(request: Visit) -> HttpResponse:
     """GET previews what step 1 has chosen, POST sends it."""
-    need_listing(request.actor)
     if request.method == "POST":
         return _send(request)
     what = What.read(request.GET)
-    choice = chosen(request.actor, request.GET, what.asked_kind)
+    choice = _chosen(request, request.GET, what.asked_kind)
     if not what.is_valid() or not choice.vms:
         return _step_one(request, what, choice, "" if choice.vms else "Choose at least one VM.", status=400)
     asked = Asked(what.asked_kind, what.point_at(), what.ends_at())
@@ -196,10 +202,10 @@ def _key(request: Visit) -> str:
 def _send(request: Visit) -> HttpResponse:
     """All or nothing. A repeated form leads to the ticket that it made the first time."""
     actor, key = request.actor, _key(request)
+    choice = _chosen(request, request.POST, request.POST.get("kind", ""))
     asked = _asked(request.POST)
     if request.POST.get("site") and (number := made_with(actor, key)):
         return see_other("failover", actor.account_slug, number)
-    choice = chosen(actor, request.POST, asked.kind)
     _need_same(request, choice)
     form = Send(request.POST)
     if not form.is_valid():
