@@ -1,0 +1,31 @@
+"""`make images`: the pictures of the documentation, taken by clicking through a real portal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser import launch_options
+from tests.portal import portal
+from tests.walk import Walk
+
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+
+
+def photograph(page: Page, name: str) -> None:
+    """Half size, so that the repository stays small; the page's first screen is what a reader needs."""
+    page.screenshot(path=str(IMAGES / f"{name}.png"))
+    print(name, flush=True)
+
+
+def main() -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with portal() as running, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**launch_options())
+        Walk(running.address, browser, photograph, 1280, 860).road()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Acceptance points 1, 2 and 6 to 11 of the design, in a real browser, in every state of rule 11's table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, Locator, Page
+
+from ampdr import work
+from failover.actions import give_up, request_termination
+from failover.models import Failover, Ticket
+from inventory.models import VM
+from replication.providers.sites import provider_of
+from tests.cast import Cast, make_vms, protect, request, say_yes, states
+
+LISTS = ("northwind/vms/", "northwind/security/fim/")
+YELLOW = "rgb(255, 212, 59)"  # #ffd43b
+PRIMARY, LIVE, TEST = "primary", "live", "test"
+SHOWN = ("running", "terminating", "termination_failed")
+ADMIN = ("admin/", "admin/failover/ticket/", "admin/accounts/account/", "admin/inventory/site/")
+
+
+@pytest.fixture
+def web(transactional_db: None, cast: Cast) -> VM:
+    """web-01, protected, beside db-01."""
+    vms = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01"])
+    protect(cast, vms)
+    return vms[1]
+
+
+def enter(context: BrowserContext, address: str, person: Any) -> None:
+    """Signed in as this person, without the sign-in page."""
+    client = Client()
+    client.force_login(person)
+    value = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": address}])
+
+
+@pytest.fixture
+def look(live_server: Any, page: Page, context: BrowserContext, cast: Cast) -> Look:
+    enter(context, live_server.url, cast.priya)
+    return Look(page, live_server.url)
+
+
+class Look:
+    """A person who opens pages, and what the browser complained of meanwhile."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.complaints: list[str] = []
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def at(self, path: str) -> Page:
+        """Opens a page and holds it against points 1, 2 and 11."""
+        response = self.page.goto(f"{self.address}/{path}")
+        assert response is not None and response.status == 200, path
+        policy = response.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'") and not re.search(r"unsafe|data:|nonce", policy)
+        assert not self.complaints, f"{path}: {self.complaints}"
+        html = self.page.content()
+        assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", html), path
+        assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", html), path
+        for pill in self.page.locator("main .pill").all():
+            assert pill.locator("svg").count() == 1 and pill.inner_text().strip(), path
+        return self.page
+
+    def rows(self, path: str) -> list[tuple[str, str]]:
+        """Name and kind of each row, as the eye sees them: by the icon, not by the markup's classes."""
+        lines = self.at(path).locator("main table tbody tr").all()
+        return [(line.locator(".nm a, .nm b").first.inner_text(), kind_of(line)) for line in lines]
+
+    def count_of_all(self) -> str:
+        return self.at(LISTS[0]).locator("nav.tiles a").first.locator("b").inner_text()
+
+
+def kind_of(line: Locator) -> str:
+    if line.get_by_role("img", name="Failover virtual machine", exact=True).count():
+        return LIVE
+    return TEST if line.locator(".vm.t").count() else PRIMARY
+
+
+def expected(kind: str, state: str) -> list[tuple[str, str]]:
+    """Rule 11."""
+    if state not in SHOWN:
+        return [("db-01", PRIMARY), ("web-01", PRIMARY)]
+    if kind == LIVE:
+        return [("web-01", LIVE), ("db-01", PRIMARY)]
+    return [("db-01", PRIMARY), ("web-01", PRIMARY), ("web-01 - Test", TEST)]
+
+
+def faults(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
+    monkeypatch.setenv("SIMULATION_FAULTS", json.dumps([{"fault": "refuse", "kind": kind} for kind in kinds]))
+    provider_of.cache_clear()
+
+
+def drive(ticket: Ticket, until: str) -> str:
+    """Drives, without waiting for the pauses between tries."""
+    for _ in range(8):
+        work.drive()
+        if set(states(ticket)) == {until}:
+            return until
+        Failover.objects.exclude(verb="").update(next_step_at="2020-01-01T00:00Z")
+    raise AssertionError(f"{states(ticket)}, never {until}")
+
+
+def every_state(cast: Cast, vm: VM, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Leads a failover of this VM through every state; yields in each."""
+    faults(monkeypatch, f"start_{kind}", "stop")
+    first = request(cast, [vm], kind)
+    yield "requested"
+    say_yes(cast, first)
+    work.drive(limit=1)
+    yield "starting"
+    yield drive(first, "start_failed")
+    give_up(cast.actor("mary"), Failover.objects.get(ticket=first), "No room there")
+    yield "undoing"
+    faults(monkeypatch)
+    yield drive(first, "dropped")
+    second = request(cast, [vm], kind, key="second-key")
+    say_yes(cast, second)
+    yield drive(second, "running")
+    faults(monkeypatch, "stop")
+    say_yes(cast, request_termination(cast.actor("priya"), second, "Dallas is back", "DFW01", "end-key-1"))
+    work.drive(limit=1)
+    yield "terminating"
+    yield drive(second, "termination_failed")
+    faults(monkeypatch)
+    say_yes(cast, request_termination(cast.actor("priya"), second, "Once more", "DFW01", "end-key-2"))
+    yield drive(second, "terminated")
+
+
+@pytest.mark.parametrize("kind", [LIVE, TEST])
+def test_every_list_follows_in_every_state(
+    cast: Cast, web: VM, look: Look, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points 6, 8, 9 and 10, and 1, 2 and 11 on the way."""
+    seen = []
+    before = look.count_of_all()
+    for state in every_state(cast, web, kind, monkeypatch):
+        assert Failover.objects.latest("pk").state == state
+        for path in LISTS:
+            assert look.rows(path) == expected(kind, state), f"{path} while {state}"
+        assert look.count_of_all() == before == "2", state
+        seen.append(state)
+    assert seen == [
+        "requested", "starting", "start_failed", "undoing", "dropped",
+        "running", "terminating", "termination_failed", "terminated",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_yellow_means_one_thing(cast: Cast, web: VM, look: Look, theme: str) -> None:
+    """Point 7: the icon's fill in both themes, and nothing else but failover's own bears it."""
+    look.page.context.add_cookies([{"name": "theme", "value": theme, "url": look.address}])
+    for path in LISTS:
+        assert not yellow(look.at(path)), f"{path}, {theme}: nothing runs"
+    say_yes(cast, request(cast, [web], LIVE))
+    work.drive()
+    for path in LISTS:
+        found = yellow(look.at(path))
+        assert "fo" in found and set(found) <= {"fo", "live", "hot"}, f"{path}, {theme}: {found}"
+
+
+def yellow(page: Page) -> list[str]:
+    """The last class of every element that is filled or written in the failover yellow."""
+    return page.evaluate(
+        """yellow => [...document.querySelectorAll("body *")].filter(one => {
+            const look = getComputedStyle(one)
+            return look.backgroundColor === yellow || look.color === yellow || look.fill === yellow
+        }).map(one => [...one.classList].pop() || one.tagName)""",
+        YELLOW,
+    )  # type: ignore[no-any-return]
+
+
+def test_no_page_breaks_the_policy(cast: Cast, web: VM, look: Look) -> None:
+    """Points 1 and 2 on every kind of page there is, admin among them."""
+    ticket = request(cast, [web], LIVE)
+    order = VM.objects.get(pk=web.pk).order_number
+    for path in (
+        *LISTS, "northwind/vms/web-01/", "northwind/replication/", "northwind/replication/orders/",
+        f"northwind/replication/orders/{order}/", "northwind/replication/not-protected/",
+        "northwind/replication/orders/new/", "northwind/failovers/", f"northwind/failovers/{ticket.number}/",
+        "northwind/failovers/new/",
+    ):  # fmt: skip
+        look.at(path)
+    cast.mary.is_superuser = True
+    cast.mary.save()
+    enter(look.page.context, look.address, cast.mary)
+    for path in (*ADMIN, f"admin/failover/ticket/{ticket.pk}/change/"):
+        look.at(path)
