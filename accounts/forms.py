@@ -7,7 +7,24 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib.auth.forms import AdminUserCreationForm
 
-from accounts.models import Membership, Person
+from accounts.models import Account, Membership, Person
+
+
+def typed_account() -> forms.ModelChoiceField[Account]:
+    """An account by its slug: a list of all of them would be long, and a search would need a script."""
+    return forms.ModelChoiceField(
+        Account.objects.all(), to_field_name="slug", widget=forms.TextInput,
+        help_text="Its slug, as in the addresses of its pages",
+        error_messages={"invalid_choice": "There is no account with this slug."},
+    )  # fmt: skip
+
+
+def typed_person() -> forms.ModelChoiceField[Person]:
+    return forms.ModelChoiceField(
+        Person.objects.all(), to_field_name="email", widget=forms.EmailInput,
+        help_text="The e-mail address with which the person signs in",
+        error_messages={"invalid_choice": "Nobody signs in with this address."},
+    )  # fmt: skip
 
 
 class NewPerson(AdminUserCreationForm):  # type: ignore[type-arg]

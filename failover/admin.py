@@ -65,7 +65,7 @@ class BulkForm(ActionForm):
 
 @admin.register(Ticket)
 class TicketAdmin(Shelf):
-    list_display = ("ticket", "what", "account", "vms", "site", "point_age", "waits", "requester", "progress")
+    list_display = ("ticket", "waits", "whose", "vms", "site", "point_age", "progress")
     list_filter = (InState, OfKind, OfAccount)
     list_select_related = ("account", "requested_by", "about")
     search_fields = ("number",)
@@ -106,16 +106,13 @@ class TicketAdmin(Shelf):
         found.result_list = tickets
         return found
 
-    @admin.display(description="Number")
+    @admin.display(description="Number, kind")
     def ticket(self, ticket: Ticket) -> SafeString:
         square = SQUARES.get(Kind(ticket.kind))
         shown = format_html('<span class="vm">{}</span>', icon(square)) if square else vm_icon("test")
-        return format_html("{}<span>{}</span>", shown, ticket.number)
-
-    @admin.display(description="Kind")
-    def what(self, ticket: Ticket) -> SafeString:
-        about = format_html("<small>of {}</small>", ticket.about.title) if ticket.about else ""
-        return format_html("{}{}", ticket.get_kind_display(), about)
+        about = f" of {ticket.about.kind} {ticket.about.number}" if ticket.about else ""
+        kind = f"{ticket.get_kind_display()}{about}"
+        return format_html("{}<span>{}<small>{}</small></span>", shown, ticket.number, kind)
 
     @admin.display(description="VMs")
     def vms(self, ticket: Ticket) -> SafeString:
@@ -139,15 +136,16 @@ class TicketAdmin(Shelf):
         over = "over 15 min" if waited >= RED else "over 5 min" if waited >= ORANGE else ""
         return format_html('<b class="num {}">{}</b><small class="{}">{}</small>', tone, duration(waited), tone, over)
 
-    @admin.display(description="Requested by")
-    def requester(self, ticket: Any) -> SafeString:
-        tick = format_html('<small class="txt-ok">{} authorized</small>', icon("check", 14))
-        gone = format_html('<small class="txt-bad">{} not authorized</small>', icon("ban", 14))
-        return format_html("{}{}", ticket.requested_by.name, tick if ticket.listed else gone)
+    @admin.display(description="Account, requested by")
+    def whose(self, ticket: Any) -> SafeString:
+        tick = format_html('<span class="txt-ok">{}<span class="vh">authorized</span></span>', icon("check", 14))
+        gone = format_html('<span class="txt-bad">{} not authorized</span>', icon("ban", 14))
+        told = tick if ticket.listed else gone
+        return format_html("{}<small>{} {}</small>", ticket.account.name, ticket.requested_by.name, told)
 
     @admin.display(description="State")
     def progress(self, ticket: Any) -> SafeString:
-        return pill(ticket.word)
+        return pill(ticket.word, "Waiting" if ticket.state == "waiting" else "")
 
     # ---- Several tests at once ---------------------------------------------------------------------------------------
 

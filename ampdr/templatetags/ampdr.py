@@ -153,13 +153,13 @@ def when(
 ) -> str:
     """A moment in the reader's zone: "03:09 CST", with the date in front when that isn't today.
 
-    `relative` adds ", 3 min ago"; `seconds` shows them; `utc` adds "(09:09 UTC)"; `zone=False` leaves the letters out,
-    for a column whose head says them.
+    `relative` adds ", 3 min ago"; `seconds` shows them; `utc` adds "(09:09 UTC)" for a reader who isn't in UTC himself;
+    `zone=False` leaves the letters out, for a column whose head says them.
     """
     if moment is None:
         return NOTHING
     text = _at(moment, seconds, zone)
-    if utc:
+    if utc and timezone.localtime(moment).utcoffset():
         text += f" ({moment.astimezone(UTC):%H:%M} UTC)"
     return mark_safe(_time(moment, text) + (f", {ago(moment)}" if relative else ""))
 

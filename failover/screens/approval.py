@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Case, F, Min, OuterRef, QuerySet, Subquery, When
-from django.db.models.fields import DateTimeField, DurationField
 from django.db.models.expressions import Combinable, ExpressionWrapper
+from django.db.models.fields import DateTimeField, DurationField
 from django.utils.html import format_html
 
 from accounts.models import AuthorizedUser
@@ -70,8 +70,11 @@ def _point(ticket: Ticket) -> Combinable:
 
 
 def facts(ticket: Ticket, vms: list[Failover]) -> list[Fact]:
+    """What is known beforehand while it waits; afterwards only what was decided and what came of it."""
     first = [_names(ticket, vms), _way(ticket)]
-    return first + (_of_termination(ticket) if ticket.kind == Kind.TERMINATE else _of_failover(ticket))
+    if ticket.kind == Kind.TERMINATE:
+        return first + _of_termination(ticket)
+    return first + (_of_failover(ticket) if ticket.state == "waiting" else _of_decided(ticket))
 
 
 def _names(ticket: Ticket, vms: list[Failover]) -> Fact:
@@ -98,6 +101,20 @@ def _of_failover(ticket: Ticket) -> list[Fact]:
     return [point, Fact("Test ends", when(ticket.ends_at), "by itself, on this date"), _time_needed(ticket), originals]
 
 
+def _of_decided(ticket: Ticket) -> list[Fact]:
+    lines = lines_of([ticket.pk])[ticket.pk]
+    choice = when(ticket.point_at) if ticket.point_at else "Newest at start"
+    loss = "Not known" if lines.loss_seconds is None else duration(lines.loss_seconds)
+    confirmed = Fact("Confirmed by the customer", f"{lines.confirmed} of {ticket.vm_count}", "said that it works")
+    ends = Fact("Test ends", when(ticket.ends_at), "by itself, on this date")
+    return [
+        Fact("Recovery point", choice, "as requested"),
+        Fact("Lost, as measured", loss, "the most of one VM"),
+        Fact("Running since", when(lines.running_at), ago(lines.running_at) if lines.running_at else "not yet"),
+        ends if ticket.kind == Kind.TEST else confirmed,
+    ]
+
+
 def _old(at: datetime | None) -> str:
     return f"{duration(clock.now() - at)} old" if at else "none known"
 
@@ -105,7 +122,12 @@ def _old(at: datetime | None) -> str:
 def _loss(at: datetime | None) -> Fact:
     if at is None:
         return Fact("Expected loss", "Not known", "no recovery point is known", "bad")
-    return Fact("Expected loss", f"Up to {duration(clock.now() - at)}", format_html("changes since {} are lost", when(at)), "bad")
+    return Fact(
+        "Expected loss",
+        f"Up to {duration(clock.now() - at)}",
+        format_html("changes since {} are lost", when(at)),
+        "bad",
+    )
 
 
 def _time_needed(ticket: Ticket) -> Fact:

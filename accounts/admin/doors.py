@@ -1,163 +1,30 @@
-"""Support's door: accounts, people, members, the list of authorized users, and the record of it all.
-
-Whatever changes here goes through a verb, which writes Activity; admin's own log is not kept beside it.
-"""
+"""Accounts, people, members, the list of authorized users, and the record of it all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import actions
 from accounts.activity import name_of
-from accounts.forms import ChangedPerson, Member, NewPerson
+from accounts.admin.shelf import Choice, OfAccount, Shelf, staff
+from accounts.forms import ChangedPerson, Member, NewPerson, typed_account, typed_person
 from accounts.models import Account, Activity, AuthorizedUser, Membership, Person, Role
-from ampdr.lifecycle import LIFECYCLES, Actor, changes
+from ampdr.lifecycle import LIFECYCLES, changes
+from ampdr.templatetags.ampdr import when
 
 if TYPE_CHECKING:
-    ModelAdmin = admin.ModelAdmin[Any]
     PeopleAdmin = UserAdmin[Person]
 else:
-    ModelAdmin = admin.ModelAdmin
     PeopleAdmin = UserAdmin
-
-FEW = 50
-
-
-def staff(request: HttpRequest) -> Actor:
-    """Who of Support acts here. Admin lets nobody else in; the verbs check it again."""
-    return actions.support(cast(Person, request.user))
-
-
-# ---- What every list of admin has: pages without counting, cheap filters, verbs instead of saving --------------------
-
-
-class Uncounted(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Pages of a list that nobody counts: beyond the `shown` one it knows only whether there is a next."""
-
-    shown = 1
-
-    @cached_property
-    def count(self) -> int:
-        start = (self.shown - 1) * self.per_page
-        rows = cast("QuerySet[Any]", self.object_list)
-        return start + len(rows.values_list("pk", flat=True)[start : start + self.per_page + 1])
-
-
-class Shelf(ModelAdmin):
-    """A list to look at. What a subclass lets people change is a verb: nothing is saved or deleted past one."""
-
-    paginator = Uncounted
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    list_per_page = FEW
-    list_max_show_all = 0
-    sortable_by = ()
-    actions: Any = None
-    actions_selection_counter = False
-
-    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Paginator[Any]:
-        pages = super().get_paginator(request, *args, **kwargs)
-        page = request.GET.get("p") or request.GET.get("page") or ""
-        pages.shown = max(1, int(page)) if page.isdecimal() else 1  # type: ignore[attr-defined]
-        return pages
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def may(self, request: HttpRequest, what: str) -> bool:
-        """Whether the person's group gives him `what` of this model."""
-        return cast(Person, request.user).has_perm(f"{self.opts.app_label}.{what}_{self.opts.model_name}")
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may(request, "view")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Everything, where no verb changes anything: such a form has no field at all."""
-        if self.has_add_permission(request) or self.has_change_permission(request, obj):
-            return ()
-        return tuple(field.name for field in self.opts.fields)
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Admin's own, without its transaction: a verb has one of its own, and it is the outermost."""
-        answer: HttpResponse = self._changeform_view(request, *_four(*args, **kwargs))  # type: ignore[attr-defined]
-        return answer
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        raise NotImplementedError("Name the verb.")
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """The verb has written these too."""
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        return None
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        return None
-
-
-def _four(
-    object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
-) -> tuple[str | None, str, dict[str, Any] | None]:
-    return object_id, form_url, extra_context
-
-
-class Choice(admin.SimpleListFilter):
-    """A filter with a fixed list of words and a default; its last word is always All."""
-
-    default: ClassVar[str] = "all"
-    words: ClassVar[list[tuple[str, str]]] = []
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*self.words, ("all", "All")]
-
-    def chosen(self) -> str:
-        return self.value() or self.default
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        for value, word in self.lookup_choices:
-            query = changelist.get_query_string({str(self.parameter_name): value}, ["p"])
-            yield {"selected": self.chosen() == str(value), "query_string": query, "display": word}
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset if self.chosen() == "all" else queryset.filter(**{str(self.parameter_name): self.chosen()})
-
-
-class OfAccount(Choice):
-    """One account: the first fifty by name are offered; lists of accounts link to the others."""
-
-    title = "account"
-    parameter_name = "account"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        found = list(Account.objects.order_by("name")[:FEW])
-        chosen = request.GET.get("account", "")
-        if chosen.isdecimal() and int(chosen) not in {account.pk for account in found}:
-            found += Account.objects.filter(pk=chosen)
-        return [("all", "All"), *((str(account.pk), account.name) for account in found)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        road: str = queryset.model.TENANT_PATH
-        return queryset.filter(**{road: self.chosen()}) if self.chosen().isdecimal() else queryset
-
 
 # ---- Accounts --------------------------------------------------------------------------------------------------------
 
@@ -204,9 +71,9 @@ class PersonAdmin(Shelf, PeopleAdmin):
     ordering = ("email",)
     filter_horizontal = ()
     add_form = NewPerson
+    add_form_template = "admin/change_form.html"
     form = ChangedPerson
     add_fieldsets = ((None, {"fields": ("email", "name", "time_zone", "usable_password", "password1", "password2")}),)
-    fieldsets = ((None, {"fields": ("email", "name", "time_zone", "is_active", "is_staff", "is_superuser", "groups")}),)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "add")
@@ -225,6 +92,18 @@ class PersonAdmin(Shelf, PeopleAdmin):
             return
         password = said["password1"] if said["set_usable_password"] else None
         obj.pk = actions.create_person(staff(request), said["email"], said["name"], password, said["time_zone"]).pk
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("password_page",) if obj and self.has_change_permission(request) else ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = ("email", "name", "time_zone", "is_active", "is_staff", "is_superuser", "groups")
+        shown = (*fields, *self.get_readonly_fields(request, obj))
+        return ((None, {"fields": shown}),) if obj else self.add_fieldsets
+
+    @admin.display(description="Password")
+    def password_page(self, person: Person) -> SafeString:
+        return format_html('<a href="{}">Give another password</a>', "../password/")
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """The new password and its line in the record are one transaction."""
@@ -248,15 +127,24 @@ class RoleAdmin(Shelf):
         return "Every one" if role.all_permissions else str(len(role.permissions))
 
 
+class TypedKeys(Shelf):
+    """Account and person are typed, by slug and by e-mail address."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        typed = {"account": typed_account, "person": typed_person}
+        if db_field.name in typed:
+            return typed[db_field.name]()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+
 @admin.register(Membership)
-class MembershipAdmin(Shelf):
+class MembershipAdmin(TypedKeys):
     list_display = ("person", "account", "their_roles", "enabled")
     list_filter = (OfAccount,)
     list_select_related = ("person", "account")
     search_fields = ("person__email__startswith", "person__name__istartswith")
     ordering = ("account", "person__name")
     form = Member
-    autocomplete_fields = ("account", "person")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).prefetch_related("roles")
@@ -290,7 +178,7 @@ class MembershipAdmin(Shelf):
 
 
 @admin.register(AuthorizedUser)
-class AuthorizedUserAdmin(Shelf):
+class AuthorizedUserAdmin(TypedKeys):
     """Who may request failovers. The list is Support's; losing the membership suspends a listing."""
 
     list_display = ("person", "account", "phone", "added_at", "added_by", "confirmed_on")
@@ -299,7 +187,6 @@ class AuthorizedUserAdmin(Shelf):
     search_fields = ("person__email__startswith", "person__name__istartswith")
     ordering = ("account", "person__name")
     fields = ("account", "person", "phone", "confirmed_on")
-    autocomplete_fields = ("account", "person")
     actions = ("take_off",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -340,7 +227,7 @@ class OfKind(Choice):
 
 @admin.register(Activity)
 class ActivityAdmin(Shelf):
-    list_display = ("at", "who", "account", "what", "vm_name", "about", "way", "reason")
+    list_display = ("moment", "who", "account", "what", "machine", "about", "way", "reason")
     list_filter = (OfKind, OfAccount)
     list_select_related = ("account",)
     search_fields = ("=about",)
@@ -350,6 +237,14 @@ class ActivityAdmin(Shelf):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip().upper()
         return (queryset.filter(about=term) if term else queryset), False
+
+    @admin.display(description="When")
+    def moment(self, row: Activity) -> str:
+        return when(row.at, seconds=True)
+
+    @admin.display(description="VM")
+    def machine(self, row: Activity) -> str:
+        return row.vm_name
 
     @admin.display(description="Who")
     def who(self, row: Activity) -> str:
@@ -361,4 +256,6 @@ class ActivityAdmin(Shelf):
 
     @admin.display(description="From, to")
     def way(self, row: Activity) -> str:
-        return f"{row.from_state} → {row.to_state}" if row.from_state else row.to_state
+        life = LIFECYCLES.get(row.kind)
+        states = [life.states[name].word for name in (row.from_state, row.to_state) if life and name in life.states]
+        return " → ".join(states)

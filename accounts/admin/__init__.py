@@ -1,0 +1,9 @@
+"""Support's door: accounts, people, members, the list of authorized users, and the record of it all.
+
+Whatever changes here goes through a verb, which writes Activity; admin's own log is not kept beside it.
+"""
+
+from accounts.admin import doors
+from accounts.admin.shelf import FEW, Choice, OfAccount, Shelf, staff
+
+__all__ = ["FEW", "Choice", "OfAccount", "Shelf", "doors", "staff"]

@@ -1,0 +1,77 @@
+"""Who gets into admin, and that nothing is edited there."""
+
+import pytest
+from django.contrib import admin
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from ampdr.lifecycle import Stateful
+from replication.models import Replication
+from tests.cast import Cast, request
+from tests.test_admin.desk import QUEUE, html, page, press, signed_in, state, vms
+
+
+@pytest.mark.parametrize("path", ["/admin/", QUEUE, "/admin/login/", "/admin/accounts/person/"])
+def test_a_customer_gets_the_403_page(cast: Cast, path: str) -> None:
+    response = signed_in(cast.priya).get(path)
+    assert response.status_code == 403
+    assert "Only Support gets in here" in html(response)
+
+
+@pytest.mark.parametrize("path", ["/admin/", QUEUE])
+def test_anonymous_is_led_to_the_sign_in_page(db: None, path: str) -> None:
+    response = Client().get(path, follow=True)
+    assert response.redirect_chain[-1][0] == f"/sign-in/?next={path}"
+
+
+def test_a_customer_can_not_post_to_a_ticket(cast: Cast) -> None:
+    ticket = request(cast, vms(cast))
+    assert press(signed_in(cast.priya), ticket, "approve").status_code == 403
+    assert state(ticket) == "waiting"
+
+
+def test_staff_outside_of_the_group_see_no_tickets(cast: Cast) -> None:
+    ticket = request(cast, vms(cast))
+    tom = signed_in(cast.tom)
+    assert tom.get(QUEUE).status_code == tom.get(page(ticket)).status_code == 403
+    assert press(tom, ticket, "approve").status_code == 403
+    assert state(ticket) == "waiting"
+
+
+def test_the_group_opens_every_list(cast: Cast, mary: Client) -> None:
+    ticket = request(cast, vms(cast))
+    for model in admin.site._registry:
+        path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        assert mary.get(path).status_code == 200, path
+        first = model._default_manager.first()
+        if first is not None:
+            assert mary.get(f"{path}{first.pk}/change/").status_code == 200, path
+    assert mary.get("/admin/").status_code == 200
+    assert mary.get(f"{page(ticket)[:-7]}history/", follow=True).status_code == 200
+
+
+def test_no_form_of_admin_edits_a_state(cast: Cast) -> None:
+    cast.tom.is_superuser = True
+    asked = RequestFactory().get("/admin/")
+    asked.user = cast.tom
+    for model, door in admin.site._registry.items():
+        names = set(door.get_form(asked).base_fields) | set(door.list_editable)
+        for inline in door.get_inline_instances(asked):
+            names |= set(inline.get_formset(asked).form.base_fields)
+        assert not names & {"state", "state_since", "protection", "group", "failover_state", "held_by"}, model
+        if issubclass(model, Stateful):
+            assert not door.has_add_permission(asked) and not door.has_change_permission(asked), model
+        assert not door.has_delete_permission(asked), model
+
+
+def test_a_state_that_is_sent_along_changes_nothing(cast: Cast) -> None:
+    ticket = request(cast, vms(cast))
+    cast.tom.is_superuser = True
+    cast.tom.save()
+    tom = signed_in(cast.tom)
+    assert tom.post(page(ticket), {"state": "approved", "_save": "Save"}).status_code == 400
+    assert tom.post(f"{QUEUE}add/", {"state": "approved"}).status_code == 403
+    assert tom.post(f"{QUEUE}{ticket.pk}/delete/", {"post": "yes"}).status_code == 403
+    row = Replication.objects.first()
+    assert row and tom.post(f"/admin/replication/replication/{row.pk}/change/", {"state": "failed"}).status_code == 403
+    assert (state(ticket), row.state) == ("waiting", "protected")
