@@ -1,0 +1,136 @@
+"""What pages cost in SQL statements: the same for 1, 50 and 200 rows. What they cost in time: `make bench`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.actions import SUPPORT, create_account, enter, list_authorized
+from accounts.models import Account, Head, Person
+from ampdr import work
+from ampdr.lifecycle import PORTAL
+from failover.actions import Wish, request_failover
+from failover.models import Failover, Ticket
+from inventory.models import VM
+from replication.actions import place_order
+from replication.models import Order, Replication
+from tests.cast import Cast, join, make_person, make_vms, say_yes
+
+LISTS = ("vms", "fim", "replication", "replication-none", "orders", "failovers")
+LIST, PAGE, STAFF, SAME = 6, 10, 12, 3  # SAME: session, person, membership with the account's head
+API = ("api-vms", "api-orders", "api-replications", "api-tickets")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """An account with `rows` rows on each list, and one order, ticket and outage-sized failover of as many VMs."""
+
+    slug: str
+    person: Person
+    order: str
+    ticket: str
+    running: str
+    vm: VM
+
+
+def fill(cast: Cast, rows: int) -> Filled:
+    account = create_account(PORTAL, f"account-{rows}", f"Account of {rows}", 5000 + rows)
+    person = make_person(f"admin-{rows}@example.com", f"Ada {rows}")
+    join(person, account, "Admin")
+    list_authorized(cast.actor("mary"), account, person)
+    make = partial(make_vms, account, cast.sites["DFW01"])
+    make([f"bare-{n:03}" for n in range(rows)])
+    order, ticket = requested(person, account, vms := make([f"vm-{n:03}" for n in range(rows)]), "together")
+    _, live = requested(person, account, make([f"live-{n:03}" for n in range(rows)]), "running", "live")
+    say_yes(cast, live)
+    work.drive()
+    each_its_own(*requested(person, account, make([f"apart-{n:03}" for n in range(rows)]), "apart"))
+    return Filled(account.slug, person, order.number, ticket.number, live.number, vms[0])
+
+
+def requested(person: Person, account: Account, vms: list[VM], key: str, kind: str = "test") -> tuple[Order, Ticket]:
+    """One order and one ticket for all of these."""
+    actor = enter(person, account.slug)[0]
+    order = place_order(actor, [vm.uuid for vm in vms], f"order-{key}")
+    work.drive()
+    wish = Wish(kind, [vm.uuid for vm in vms], "Drill", "PHX01")
+    return order, request_failover(replace(actor), wish, f"ticket-{key}")
+
+
+def each_its_own(order: Order, ticket: Ticket) -> None:
+    """Splits an order and a ticket of many VMs: for lists of them it doesn't matter how they came to be."""
+    split = ((order, Replication, "order", "RO"), (ticket, Failover, "ticket", "FO"))
+    for one, model, name, kind in split:
+        lines = list(model._default_manager.filter(**{name: one}))
+        columns = {field.attname: getattr(one, field.attname) for field in one._meta.concrete_fields}
+        for line in lines[1:]:
+            new = columns | {"id": None, "number": f"{kind}-{100_000 + line.pk}", "vm_count": 1}
+            model._default_manager.filter(pk=line.pk).update(**{name: type(one)._default_manager.create(**new)})
+
+
+@pytest.fixture
+def filled(cast: Cast) -> list[Filled]:
+    return [fill(cast, rows) for rows in (1, 50, 200)]
+
+
+def statements(client: Client, address: str, status: int = 200, **headers: str) -> int:
+    with CaptureQueriesContext(connection) as caught:
+        response = client.get(address, headers=headers)
+    assert response.status_code == status, address
+    return len(caught)
+
+
+def pages(of: Filled) -> dict[str, str]:
+    """Every page of an account that shows rows, with a name that doesn't depend on the account."""
+    found = {name: reverse(name, args=[of.slug]) for name in (*LISTS, *API)}
+    for name in LISTS:
+        found[f"{name}, found"] = f"{found[name]}?q=vm&size=100"
+    found["order"] = reverse("order", args=[of.slug, of.order])
+    found["ticket"] = reverse("failover", args=[of.slug, of.ticket])
+    found["running"] = reverse("failover", args=[of.slug, of.running])
+    found["vm"] = reverse("vm", args=[of.slug, of.vm.slug])
+    found["order-new"] = reverse("order-new", args=[of.slug])
+    found["failover-new"] = reverse("failover-new", args=[of.slug])
+    found["stop"] = reverse("replication-stop", args=[of.slug]) + f"?vm={of.vm.uuid}"
+    found["terminate"] = reverse("failover-terminate", args=[of.slug, of.running])
+    for name in ("api-order", "api-ticket", "api-failovers"):
+        found[name] = reverse(name, args=[of.slug, of.order if name == "api-order" else of.running])
+    return found
+
+
+def test_statements_don_t_grow_with_rows(filled: list[Filled], client: Client) -> None:
+    costs: dict[str, list[int]] = {}
+    for of in filled:
+        client.force_login(of.person)
+        client.get(reverse("vms", args=[of.slug]))  # what is made once per process is made
+        for name, address in pages(of).items():
+            costs.setdefault(name, []).append(statements(client, address))
+    budget = {name: LIST if name.split(",")[0] in (*LISTS, *API) else PAGE for name in costs}
+    assert {name: found for name, found in costs.items() if max(found) > budget[name]} == {}
+    assert {name: found for name, found in costs.items() if len(set(found)) > 1} == {}
+
+
+def test_a_page_that_is_open_and_didn_t_change_costs_three(filled: list[Filled], client: Client) -> None:
+    of = filled[-1]
+    client.force_login(of.person)
+    version = Head.objects.get(account__slug=of.slug).version
+    addresses = pages(of)
+    for name in (*LISTS, "vm"):
+        assert statements(client, f"{addresses[name]}?version={version}", 204, **{"HX-Request": "true"}) == SAME, name
+
+
+def test_lists_of_support(filled: list[Filled], cast: Cast, client: Client) -> None:
+    cast.mary.groups.add(Group.objects.get(name=SUPPORT))
+    client.force_login(cast.mary)
+    models = [model._meta for model in admin.site._registry]
+    addresses = [reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist") for meta in models]
+    costs = {address: statements(client, address) for address in addresses}
+    assert {address: n for address, n in costs.items() if n > STAFF} == {}
