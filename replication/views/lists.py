@@ -31,7 +31,7 @@ def protected(request: Visit) -> HttpResponse:
     if unchanged(request):
         return HttpResponse(status=204)
     q, state = asked(request)
-    found = VM.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(shown=True)
+    found: QuerySet[VM] = VM.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(shown=True)
     found = having(found, state).select_related("site", "original__site")
     page = page_of(named(found, q), LIST, request.GET)
     nothing = not (page.rows or q or state or "after" in request.GET or "before" in request.GET)

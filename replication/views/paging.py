@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.core.signing import BadSignature, Signer
 from django.db.models import Func, Model, Q, QuerySet, TextField, Value
@@ -41,7 +41,7 @@ def page_of(found: QuerySet[M], order: Sequence[str], query: QueryDict, newest_f
     back = "before" in query
     place = _read(query.get("before" if back else "after", ""))
     falling = newest_first != (back and place is not None)
-    onward = found
+    onward: QuerySet[Any, Any] = found
     if place:
         onward = found.alias(place=Place(*order)).filter(Q(place__lt=place) if falling else Q(place__gt=place))
     got = list(onward.order_by(*[f"-{name}" if falling else name for name in order])[: SIZE + 1])
@@ -65,7 +65,7 @@ def without(query: QueryDict, *names: str) -> QueryDict:
 
 def _link(query: QueryDict, way: str, row: Model, order: Sequence[str]) -> str:
     link = without(query, "after", "before", "version")
-    link[way] = _signer.sign_object([reduce(getattr, name.split("__"), row) for name in order])  # type: ignore[arg-type]
+    link[way] = _signer.sign_object([reduce(getattr, name.split("__"), row) for name in order])
     return f"?{link.urlencode()}"
 
 

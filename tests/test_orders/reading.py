@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import pytest
 from django.db.models import F
-from django.http import HttpResponse
 from django.test import Client
 
 from ampdr import clock, work
@@ -19,11 +19,19 @@ from tests.cast import Cast
 from tests.test_orders.asking import KEY
 from tests.test_simulated.asking import at
 
+
+class Answer(Protocol):
+    """What the tests' client gets back."""
+
+    @property
+    def content(self) -> bytes: ...
+
+
 TOP = "/northwind/replication/"
 NEW = f"{TOP}orders/new/"
 
 
-def text(response: HttpResponse) -> str:
+def text(response: Answer) -> str:
     """What a reader sees: no tags, one space between words."""
     body = re.sub(r"<[^>]+>", " ", response.content.decode())
     return re.sub(r"\s+", " ", body).replace("&#x27;", "'")
@@ -33,13 +41,13 @@ def chosen(*vms: VM) -> str:
     return urlencode([("vm", vm.uuid) for vm in vms])
 
 
-def hidden(response: HttpResponse, name: str) -> str:
+def hidden(response: Answer, name: str) -> str:
     found = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', response.content.decode())
     assert found, name
     return found.group(1)
 
 
-def marks(page: HttpResponse) -> list[str]:
+def marks(page: Answer) -> list[str]:
     """Of the five steps those that are done and the one that is under way."""
     return re.findall(r'<li class="(dn|now)"', page.content.decode())
 
@@ -55,7 +63,7 @@ def ordered(cast: Cast, *vms: VM, who: str = "priya") -> Order:
     return place_order(cast.actor(who), [vm.uuid for vm in vms], f"{KEY}-{uuid.uuid4()}")
 
 
-def poll(client: Client, page: HttpResponse) -> HttpResponse:
+def poll(client: Client, page: Answer) -> Any:
     """What the open page asks at its next tick."""
     found = re.search(r'hx-get="([^"]+)"', page.content.decode())
     assert found

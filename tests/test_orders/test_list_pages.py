@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from django.http import HttpResponse
 from django.test import Client
 
 from ampdr import work
@@ -13,10 +12,10 @@ from replication.actions import stop_replication
 from replication.models import RecoveryPoint
 from tests.cast import Cast, protect, request, say_yes
 from tests.test_orders.asking import KEY, servers, statements
-from tests.test_orders.reading import NEW, TOP, chosen, ordered, text
+from tests.test_orders.reading import NEW, TOP, Answer, chosen, ordered, text
 
 
-def reason(page: HttpResponse) -> str:
+def reason(page: Answer) -> str:
     (found,) = re.findall(r"<b>([^<]*)</b> <span class=\"txt-warn\">· this is the reason", page.content.decode())
     return str(found)
 
