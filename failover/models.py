@@ -48,6 +48,7 @@ class Ticket(Stateful, Driven):
     requested_at = models.DateTimeField(default=clock.now)
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)
+    spread_to = models.BigIntegerField(default=0, db_default=0, editable=False)  # key of its last line handed on
     decision_reason = models.TextField(blank=True, default="", db_default="")
 
     objects = TenantQuerySet.as_manager()
@@ -117,7 +118,7 @@ class Failover(Stateful, Driven):
                 name="failover_due",
                 condition=Q(next_step_at__isnull=False),
             ),
-            models.Index(fields=["ticket", "state"], name="failover_of_ticket"),
+            models.Index(fields=["ticket", "state", "id"], name="failover_of_ticket"),
         ]
 
     def __str__(self) -> str:

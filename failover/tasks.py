@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, F, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from ampdr import clock, work
@@ -115,20 +115,22 @@ class Spread(Duty):
 
 
 def _start_lines(change: Change, ticket: Ticket) -> Any:
-    """Starts the lines that nothing stands in the way of. A running test of the same VM is terminated first."""
-    others = Failover.objects.filter(vm=OuterRef("vm"), state__in=STARTED)
+    """Starts one batch of lines, from where the last one ended. A running test of the same VM is terminated first:
+    such lines stay Requested, and the ticket comes by again until the test is gone."""
     lines = Failover.objects.filter(ticket=ticket, state="requested")
-    free = _some(lines.filter(~Exists(others)))
-    rows = fire(change, free, "start", **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
-    if len(rows) == BATCH:
-        return clock.db_now()
-    blocked = list(lines.order_by("pk").values_list("vm", flat=True)[:BATCH])
-    if not blocked:
-        return None
-    tests = Failover.objects.filter(vm_id__among=blocked, kind=Kind.TEST, state="running")
+    batch = dict(lines.filter(pk__gt=ticket.spread_to).order_by("pk").values_list("pk", "vm")[:BATCH])
+    started = Failover.objects.filter(vm_id__among=list(batch.values()), state__in=STARTED)
+    taken = set(started.values_list("vm", flat=True))
+    free = Failover.objects.filter(pk__among=[pk for pk, vm in batch.items() if vm not in taken])
+    fire(change, free, "start", **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
     with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
+        tests = started.filter(vm_id__among=list(taken), kind=Kind.TEST, state="running")
         fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
-    return clock.db_now(LOOK_AGAIN)
+    ticket.spread_to = max(batch) if len(batch) == BATCH else 0
+    ticket.save(update_fields=["spread_to"])
+    if ticket.spread_to:
+        return clock.db_now()
+    return clock.db_now(LOOK_AGAIN) if lines.exists() else None
 
 
 def _start_site(ticket: Ticket) -> str:
