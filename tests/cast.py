@@ -42,7 +42,7 @@ def join(person: Person, account: Account, *roles: str) -> Membership:
 def make_vms(account: Account, site: Site, names: Sequence[str], **facts: Any) -> list[VM]:
     with changes(PORTAL) as change:
         vms = VM.objects.bulk_create(
-            [VM(account=account, site=site, name=name, slug=name, os="Debian 12", disk_gb=40, **facts) for name in names]
+            VM(account=account, site=site, name=name, slug=name, os="Debian 12", disk_gb=40, **facts) for name in names
         )
         count_new(change, VM.objects.filter(pk__in=[vm.pk for vm in vms]))
     return vms
@@ -122,5 +122,5 @@ def states(ticket: Ticket) -> list[str]:
 
 def rows(cast: Cast, account: Account | None = None) -> list[tuple[str, str]]:
     """What every VM-keyed screen lists: name and role of each row."""
-    vms = VM.objects.filter(account=account or cast.northwind, shown=True).order_by("rank", "name_key", "family", "role")
-    return [(vm.display_name, vm.role) for vm in vms]
+    shown = VM.objects.filter(account=account or cast.northwind, shown=True)
+    return [(vm.display_name, vm.role) for vm in shown.order_by("rank", "name_key", "family", "role")]

@@ -36,9 +36,8 @@ class Portal:
 
     def manage(self, *command: str) -> str:
         """Runs a management command to its end and hands back what it said."""
-        ran = subprocess.run(
-            [sys.executable, "manage.py", *command], env=self.env, cwd=CHECKOUT, capture_output=True, text=True, check=False
-        )  # fmt: skip
+        line = [sys.executable, "manage.py", *command]
+        ran = subprocess.run(line, env=self.env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr + ran.stdout
         return ran.stdout
 

@@ -170,13 +170,14 @@ def test_yellow_means_one_thing(cast: Cast, web: VM, look: Look, theme: str) -> 
 
 def yellow(page: Page) -> list[str]:
     """The last class of every element that is filled or written in the failover yellow."""
-    return page.evaluate(
+    found: list[str] = page.evaluate(
         """yellow => [...document.querySelectorAll("body *")].filter(one => {
             const look = getComputedStyle(one)
             return look.backgroundColor === yellow || look.color === yellow || look.fill === yellow
         }).map(one => [...one.classList].pop() || one.tagName)""",
         YELLOW,
-    )  # type: ignore[no-any-return]
+    )
+    return found
 
 
 def test_no_page_breaks_the_policy(cast: Cast, web: VM, look: Look) -> None:

@@ -39,7 +39,9 @@ class Walk:
         self.live(page, staff)
 
     def person(self) -> BrowserContext:
-        context = self.browser.new_context(viewport={"width": self.width, "height": self.height}, reduced_motion="reduce")
+        context = self.browser.new_context(
+            viewport={"width": self.width, "height": self.height}, reduced_motion="reduce"
+        )
         context.set_default_timeout(PATIENCE)
         return context
 
