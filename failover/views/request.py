@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db.models import Max, Min
+from django.db.models import Count, Max, Min, Q
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -29,10 +29,10 @@ from failover.actions import (
 )
 from failover.forms import Send, What, moment
 from failover.models import Failover, Kind, Ticket
-from failover.views.choice import Choice, chosen, kept, names, picks
+from failover.views.choice import FEW, Choice, chosen, kept, names, picks
 from failover.views.facts import Loss, expected, loss, rpo_behind
 from failover.views.standing import as_it_stands, found_ticket, see_other
-from inventory.models import VM, Site
+from inventory.models import Site
 from replication.models import PointFeed, RecoveryPoint, Replication
 
 POINTS = 8
@@ -141,8 +141,8 @@ def _preview(
     query = QueryDict(mutable=True)
     query.update({"kind": asked.kind, **({"point": asked.point_at.isoformat()} if asked.point_at else {})})
     context = {
-        "choice": choice, "count": _count(choice.vms), "asked": asked, "live": live, "key": key, **names(choice.vms),
-        "form": form.dress(live, f"Type the recovery site code, {target.code}"),
+        "choice": choice, "count": _count(len(choice.vms)), **names(choice.vms), "asked": asked, "live": live,
+        "key": key, "form": form.dress(live, f"Type the recovery site code, {target.code}"),
         "source": source, "target": target, "loss": at_risk, "warnings": _warnings(choice, asked, at_risk, source),
         "expected": expected([vm.pk for vm in choice.vms]), "change": kept(query, choice.fields),
         "test_instead": kept(query, choice.fields, kind=Kind.TEST.value),
@@ -151,8 +151,8 @@ def _preview(
     return render(request, "failover/confirm.html", context, status=status)
 
 
-def _count(vms: list[VM]) -> str:
-    return "1 VM" if len(vms) == 1 else f"{len(vms)} VMs"
+def _count(n: int) -> str:
+    return "1 VM" if n == 1 else f"{n:,} VMs"
 
 
 def _sites(choice: Choice) -> tuple[Site, Site]:
@@ -291,13 +291,14 @@ def _primary(actor: Actor, ticket: Ticket) -> Primary:
 
 def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status: int = 200) -> HttpResponse:
     lines = Failover.objects.filter(ticket=ticket, state__in=("running", "termination_failed"))
-    vms = [line.vm for line in lines.select_related("vm").order_by("vm__name_key", "pk")]
+    first = lines.order_by("vm__name_key", "pk").values_list("vm__name", flat=True)
+    known = lines.aggregate(n=Count("pk"), since=Min("running_at"), unfenced=Count("pk", filter=Q(fenced="pending")))
     live = ticket.kind == Kind.LIVE
     cities = dict(Site.objects.filter(code__in=(ticket.source, ticket.target)).values_list("code", "city"))
     context = {
-        "ticket": ticket, "live": live, "count": _count(vms), "vms": vms, **names(vms), "key": key,
+        "ticket": ticket, "live": live, "count": _count(known["n"]), **known, "key": key,
+        "names": list(first[:FEW]), "more": max(0, known["n"] - FEW),
         "form": form.dress(live, f"Type the code of the primary site, {ticket.source}"),
-        "since": lines.aggregate(since=Min("running_at"))["since"], "unfenced": lines.filter(fenced="pending").exists(),
         "source_city": cities.get(ticket.source, ""), "target_city": cities.get(ticket.target, ""),
         "primary": _primary(request.actor, ticket),
         "back": reverse("failovers", args=[request.actor.account_slug]),

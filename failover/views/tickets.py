@@ -86,8 +86,8 @@ def _chips(asked: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _tickets(actor: Actor, asked: Mapping[str, str]) -> QuerySet[Ticket]:
-    """With the first names of each, in the same statement."""
-    own = Failover.objects.filter(ticket=OuterRef("pk")).order_by("pk").values("vm__name")
+    """With a few names of each, in the same statement: those that an index gives without sorting thousands."""
+    own = Failover.objects.filter(ticket=OuterRef("pk")).order_by("state").values("vm__name")
     named = Named.objects.filter(ticket=OuterRef("pk")).order_by("failover").values("failover__vm__name")
     found = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION)
     found = found.select_related("requested_by", "about").annotate(
@@ -127,7 +127,7 @@ def _with(actor: Actor, text: str) -> Q:
 
 
 def _line(ticket: Ticket, lines: Lines) -> Line:
-    names: list[str] = ticket.own or ticket.named  # type: ignore[attr-defined]
+    names = sorted(ticket.own or ticket.named)  # type: ignore[attr-defined]
     ends = ticket.kind == Kind.TERMINATE
     measured = not ends and lines.running_at is not None and ticket.decided_at is not None
     return Line(

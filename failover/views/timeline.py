@@ -39,8 +39,8 @@ def events(actor: Actor, number: str) -> list[dict[str, Any]]:
     rows = Activity.objects.visible_to(actor, Permission.READ_REPLICATION).filter(about=number)
     summed = rows.order_by().values("kind", "event").annotate(
         first=Min("at"), last=Max("at"), order=Min("id"), n=Count("subject_id", distinct=True), who=Min("actor"),
-        people=Count("actor", distinct=True), by_staff=BoolOr("staff", output_field=BooleanField()),
-        why=Min("reason"), whys=Count("reason", distinct=True),
+        who_else=Max("actor"), by_staff=BoolOr("staff", output_field=BooleanField()),
+        why=Min("reason"), or_why=Max("reason"),
     )  # fmt: skip
     return [dict(one) for one in summed.order_by("order")]
 
@@ -53,7 +53,7 @@ def past(ticket: Ticket, found: list[dict[str, Any]], asked: list[Ticket], runs:
 
 
 def _moment(ticket: Ticket, one: dict[str, Any], runs: bool) -> Moment | None:
-    who = name_of(one["who"], one["by_staff"]) if one["people"] == 1 else f"{one['people']} people"
+    who = name_of(one["who"], one["by_staff"]) if one["who"] == one["who_else"] else "Several people"
     if one["kind"] == "ticket":
         return _decision(ticket, one, who)
     dressed = _WORDS.get(one["event"])
@@ -62,7 +62,7 @@ def _moment(ticket: Ticket, one: dict[str, Any], runs: bool) -> Moment | None:
     tone, icon, words = dressed
     tone = _tone_of_running(ticket, runs) if tone == "running" else tone
     text = _how_many(one["n"], ticket.vm_count)
-    if one["whys"] == 1 and one["why"] and one["event"] in _REASONED:
+    if one["why"] == one["or_why"] and one["why"] and one["event"] in _REASONED:
         text = f"{text} {one['why']}".strip()
     title = words.format(who=who, source=ticket.source, target=ticket.target)
     return Moment(title, text, tone, icon, one["first"], _until(one))
