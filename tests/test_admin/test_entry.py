@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -35,6 +36,18 @@ def test_staff_outside_of_the_group_see_no_tickets(cast: Cast) -> None:
     tom = signed_in(cast.tom)
     assert tom.get(QUEUE).status_code == tom.get(page(ticket)).status_code == 403
     assert press(tom, ticket, "approve").status_code == 403
+    assert state(ticket) == "waiting"
+
+
+def test_who_may_only_look_decides_nothing(cast: Cast) -> None:
+    ticket = request(cast, vms(cast))
+    cast.tom.user_permissions.add(Permission.objects.get(codename="view_ticket"))
+    tom = signed_in(cast.tom)
+    shown = html(tom.get(page(ticket)))
+    assert "doesn't decide on tickets" in shown.replace("&#x27;", "'") and 'value="approve"' not in shown
+    assert press(tom, ticket, "approve").status_code == press(tom, ticket, "reject", reason="No").status_code == 403
+    assert "approve_tests" not in html(tom.get(QUEUE))
+    tom.post(QUEUE, {"action": "approve_tests", "_selected_action": [ticket.pk], "reason": "Go"})
     assert state(ticket) == "waiting"
 
 
