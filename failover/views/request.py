@@ -294,12 +294,10 @@ def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status
     first = lines.order_by("vm__name_key", "pk").values_list("vm__name", flat=True)
     known = lines.aggregate(n=Count("pk"), since=Min("running_at"), unfenced=Count("pk", filter=Q(fenced="pending")))
     live = ticket.kind == Kind.LIVE
-    cities = dict(Site.objects.filter(code__in=(ticket.source, ticket.target)).values_list("code", "city"))
     context = {
         "ticket": ticket, "live": live, "count": _count(known["n"]), **known, "key": key,
         "names": list(first[:FEW]), "more": max(0, known["n"] - FEW),
         "form": form.dress(live, f"Type the code of the primary site, {ticket.source}"),
-        "source_city": cities.get(ticket.source, ""), "target_city": cities.get(ticket.target, ""),
         "primary": _primary(request.actor, ticket),
         "back": reverse("failovers", args=[request.actor.account_slug]),
         "href": reverse("failover", args=[request.actor.account_slug, ticket.number]),
