@@ -14,7 +14,8 @@ IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 
 
 def photograph(page: Page, name: str) -> None:
-    """Half size, so that the repository stays small; the page's first screen is what a reader needs."""
+    """The page's first screen: what a reader needs, and small."""
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=str(IMAGES / f"{name}.png"))
     print(name, flush=True)
 

@@ -119,6 +119,7 @@ class Walk:
     def terminate(self, page: Page, staff: Page, number: str) -> None:
         self.go(page, f"failovers/{number}/")
         page.get_by_role("link", name="Request termination").first.click()
+        page.get_by_label("Why now?").fill("The new storage is in place.")
         page.get_by_label("Type the code of the primary site").fill("phx01")
         self.see(page, "17-termination-preview")
         page.get_by_role("button", name="Request termination of").click()

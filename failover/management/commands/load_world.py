@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,8 @@ class Command(BaseCommand):
             add_sites(world.get("sites", []))
             for person in world.get("staff", []):
                 add_person(person, is_staff=True)
-        for account in world.get("accounts", []):
-            new = add_account(account)
-            if account.get("history") and not Order.objects.filter(account=new).exists():
-                play(new, account)
+        loaded = [(add_account(account), account) for account in world.get("accounts", [])]
+        play([(new, said) for new, said in loaded if not Order.objects.filter(account=new).exists()])
         self.stdout.write(f"{options['file'].name}: {VM.objects.filter(role='primary').count()} VMs are there.")
 
 
@@ -71,6 +71,10 @@ KEYS = {
         "started_in_minutes", "terminated_after_hours", "undriven",
     },
 }  # fmt: skip
+NEEDED = {
+    "site": {"code", "city"}, "person": {"email", "name"}, "account": {"slug", "name", "number"},
+    "vm": {"name", "site"}, "history": {"hours_ago", "by"},
+}  # fmt: skip
 
 
 def read(file: Path) -> World:
@@ -88,42 +92,49 @@ def check(world: Any) -> list[str]:
     """Everything that is wrong with a world, in words."""
     if not isinstance(world, dict):
         return ["The file must hold one JSON object."]
-    found = _unknown("world", "The world", world)
-    sites = [site.get("code", "") for site in world.get("sites", [])]
-    found += _twice("site", sites)
+    found = _keys("world", "The world", world)
+    sites = [site.get("code") for site in world.get("sites", [])]
+    found += _twice("Site", sites)
     for site in world.get("sites", []):
-        found += _unknown("site", f"Site {site.get('code')}", site)
+        found += _keys("site", f"Site {site.get('code')}", site)
         if site.get("failover_site") and site["failover_site"] not in sites:
-            found.append(f"Site {site['code']}: its failover site {site['failover_site']} is not in the file.")
-    staff = [person.get("email", "") for person in world.get("staff", [])]
-    found += _twice("member of staff", staff)
-    found += _twice("account", [account.get("slug", "") for account in world.get("accounts", [])])
+            found.append(f"Site {site.get('code')}: its failover site {site['failover_site']} is not in the file.")
+    found += _check_people("The staff", world.get("staff", []))
+    found += _twice("Account", [account.get("slug") for account in world.get("accounts", [])])
+    staff = {person.get("email") for person in world.get("staff", [])}
     for account in world.get("accounts", []):
-        found += _check_account(account, set(sites), set(staff))
+        found += _check_account(account, set(sites), staff)
     return found
 
 
-def _check_account(account: World, sites: set[str], staff: set[str]) -> list[str]:
+def _check_account(account: World, sites: set[Any], staff: set[Any]) -> list[str]:
     whose = f"Account {account.get('slug')}"
-    found = _unknown("account", whose, account)
-    vms = [vm.get("name", "") for vm in account.get("vms", [])]
-    found += _twice(f"VM of {whose}", vms)
+    found = _keys("account", whose, account)
+    vms = [vm.get("name") for vm in account.get("vms", [])]
+    found += _twice(f"{whose}, VM", vms)
     for vm in account.get("vms", []):
-        found += _unknown("vm", f"{whose}, VM {vm.get('name')}", vm)
+        found += _keys("vm", f"{whose}, VM {vm.get('name')}", vm)
         if vm.get("site") not in sites:
             found.append(f"{whose}, VM {vm.get('name')}: there is no site {vm.get('site')} in the file.")
-    people = [person.get("email", "") for person in account.get("people", [])]
-    found += _twice(f"person of {whose}", people)
-    for listed in account.get("authorized_users", []):
+    found += _check_people(whose, account.get("people", []))
+    people = {person.get("email") for person in account.get("people", [])}
+    for listed in [*account.get("authorized_users", []), *account.get("tokens", [])]:
         if listed.get("email") not in people:
-            found.append(f"{whose}: authorized user {listed.get('email')} is not one of its people.")
+            found.append(f"{whose}: {listed.get('email')} is not one of its people.")
     for event in account.get("history", []):
-        found += _check_event(whose, event, set(vms), set(people), staff)
+        found += _check_event(whose, event, set(vms), people, staff)
     return found
 
 
-def _check_event(whose: str, event: World, vms: set[str], people: set[str], staff: set[str]) -> list[str]:
-    found = _unknown("history", f"{whose}, history", event)
+def _check_people(whose: str, people: list[World]) -> list[str]:
+    found = _twice(f"{whose}, person", [person.get("email") for person in people])
+    for person in people:
+        found += _keys("person", f"{whose}, person {person.get('email')}", person)
+    return found
+
+
+def _check_event(whose: str, event: World, vms: set[Any], people: set[Any], staff: set[Any]) -> list[str]:
+    found = _keys("history", f"{whose}, history", event)
     named = event.get("order") or event.get("test") or event.get("live") or []
     found += [f"{whose}, history: there is no VM {name}." for name in named if name not in vms]
     if event.get("by") not in people:
@@ -133,13 +144,14 @@ def _check_event(whose: str, event: World, vms: set[str], people: set[str], staf
     return found
 
 
-def _unknown(kind: str, what: str, said: World) -> list[str]:
-    return [
-        f"{what}: “{key}” is not known. Known are {', '.join(sorted(KEYS[kind]))}." for key in said.keys() - KEYS[kind]
-    ]
+def _keys(kind: str, what: str, said: World) -> list[str]:
+    """What is missing, and what is not known."""
+    missing = [f"{what}: “{key}” is missing." for key in sorted(NEEDED.get(kind, set()) - said.keys())]
+    known = ", ".join(sorted(KEYS[kind]))
+    return missing + [f"{what}: “{key}” is not known. Known are {known}." for key in sorted(said.keys() - KEYS[kind])]
 
 
-def _twice(what: str, names: list[str]) -> list[str]:
+def _twice(what: str, names: list[Any]) -> list[str]:
     return [f"{what} {name} stands in the file {n} times." for name, n in Counter(names).items() if n > 1]
 
 
@@ -233,20 +245,29 @@ def _vm(account: Account, site: Site, said: World) -> VM:
 # ---- The past --------------------------------------------------------------------------------------------------------
 
 
-def play(account: Account, said: World) -> None:
-    """Plays the past of an account in order of time. The simulated provider makes no delays meanwhile."""
+def play(accounts: list[tuple[Account, World]]) -> None:
+    """Plays the past of these accounts, each in order of time; then what was left for the running workers."""
+    with without_delays():
+        for account, said in accounts:
+            for event in sorted(said.get("history", []), key=lambda event: -event["hours_ago"]):
+                if not event.get("undriven"):
+                    _play_event(account, event)
+            behind = {vm["name"]: vm["behind_minutes"] for vm in said.get("vms", []) if "behind_minutes" in vm}
+            _add_points(account, behind)
+    for account, said in accounts:
+        for event in said.get("history", []):
+            if event.get("undriven"):
+                _play_event(account, event)
+
+
+@contextmanager
+def without_delays() -> Iterator[None]:
+    """The simulated provider of this process does everything at once meanwhile."""
     scales = {name: os.environ.get(name) for name in ("SIMULATION_TIME_SCALE", "SIMULATION_FAILOVER_TIME_SCALE")}
     os.environ.update(dict.fromkeys(scales, "0"))
     provider_of.cache_clear()
-    past = sorted(said["history"], key=lambda event: -event["hours_ago"])
     try:
-        for event in past:
-            if not event.get("undriven"):
-                _play_event(account, event)
-        _add_points(account, {vm["name"]: vm["behind_minutes"] for vm in said["vms"] if "behind_minutes" in vm})
-        for event in past:
-            if event.get("undriven"):
-                _play_event(account, event)
+        yield
     finally:
         os.environ.update({name: value for name, value in scales.items() if value is not None})
         for name in [name for name, value in scales.items() if value is None]:

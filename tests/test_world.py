@@ -1,0 +1,105 @@
+"""World files: checked whole before anything is written, and loaded idempotently."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts import activity
+from accounts.models import Account, Activity, Person
+from ampdr.run import DEMO_WORLD
+from failover.models import Failover
+from inventory.models import VM, Site
+from replication.models import Replication
+
+SMALL: dict[str, Any] = {
+    "sites": [{"code": "DFW01", "city": "Dallas", "failover_site": "PHX01"}, {"code": "PHX01", "city": "Phoenix"}],
+    "staff": [{"email": "mary@support.example", "name": "Mary Osei"}],
+    "accounts": [
+        {
+            "slug": "northwind", "name": "Northwind Health", "number": 7,
+            "people": [{"email": "priya@northwind.example", "name": "Priya Raman", "roles": ["Admin"]}],
+            "authorized_users": [{"email": "priya@northwind.example"}],
+            "vms": [{"name": "web-01", "site": "DFW01"}, {"name": "web-02", "site": "DFW01"}],
+            "history": [
+                {"hours_ago": 48, "order": ["web-01", "web-02"], "by": "priya@northwind.example"},
+                {"hours_ago": 2, "test": ["web-01"], "by": "priya@northwind.example",
+                 "approved_by": "mary@support.example"},
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
+def load(folder: Path, world: Any) -> None:
+    file = folder / "world.json"
+    file.write_text(world if isinstance(world, str) else json.dumps(world))
+    call_command("load_world", str(file), verbosity=0)
+
+
+def counts() -> list[int]:
+    return [model.objects.count() for model in (Site, Person, Account, VM, Replication, Failover, Activity)]
+
+
+@pytest.mark.django_db
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    load(tmp_path, SMALL)
+    before = counts()
+    assert list(VM.objects.order_by("pk").values_list("role", "protection")) == [
+        ("primary", "protected"), ("primary", "protected"), ("test", "none"),
+    ]  # fmt: skip
+    load(tmp_path, SMALL)
+    assert counts() == before
+    assert not list(activity.faults())
+
+
+@pytest.mark.django_db
+def test_the_demonstration_has_a_believable_past() -> None:
+    call_command("load_world", str(DEMO_WORLD), verbosity=0)
+    assert Site.objects.count() == 5 and Account.objects.count() == 2
+    assert VM.objects.filter(role="primary").count() == 133
+    waiting = Replication.objects.filter(state="ordered").count()
+    assert waiting == 7, "an order is left for the running workers"
+    assert Failover.objects.filter(state="running", kind="test").count() == 1
+    assert Failover.objects.filter(state="terminated").count() > 10
+    assert not list(activity.faults())
+
+
+def change(world: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(world)
+    at: Any = changed
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = to
+    return changed
+
+
+VMS = ("accounts", 0, "vms")
+BAD: list[tuple[Any, str]] = [
+    (change(SMALL, *VMS, 0, "site", to="LHR01"), "Account northwind, VM web-01: there is no site LHR01 in the file."),
+    (change(SMALL, *VMS, 1, "name", to="web-01"), "Account northwind, VM web-01 stands in the file 2 times."),
+    (change(SMALL, "sites", 1, "code", to="DFW01"), "Site DFW01 stands in the file 2 times."),
+    (change(SMALL, "sites", 0, "failover_site", to="AMS01"), "its failover site AMS01 is not in the file."),
+    (change(SMALL, *VMS, 0, "colour", to="red"), "“colour” is not known."),
+    (change(SMALL, *VMS, 0, to={"site": "DFW01"}), "“name” is missing."),
+    (change(SMALL, "accounts", 0, "history", 0, "order", to=["db-01"]), "there is no VM db-01."),
+    (change(SMALL, "accounts", 0, "history", 1, "approved_by", to="x@example.com"), "x@example.com is not one of the"),
+    (change(SMALL, "accounts", 0, "authorized_users", 0, "email", to="x@example.com"), "is not one of its people."),
+    ([], "The file must hold one JSON object."),
+    ("{", "world.json"),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("world", "words"), BAD)
+def test_a_bad_file_is_named_and_nothing_is_written(tmp_path: Path, world: Any, words: str) -> None:
+    before = counts()
+    with pytest.raises(CommandError) as refused:
+        load(tmp_path, world)
+    assert words in str(refused.value)
+    assert counts() == before
