@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from accounts.actions import create_account, enter, list_authorized, support
 from accounts.models import Account, Membership, Permission, Person, Role
@@ -16,6 +19,7 @@ from inventory.actions import count_new
 from inventory.models import VM, Site
 from replication.actions import place_order
 from replication.models import Order, Replication
+from replication.providers.sites import provider_of
 
 PASSWORD = "correct horse battery"
 
@@ -124,3 +128,19 @@ def rows(cast: Cast, account: Account | None = None) -> list[tuple[str, str]]:
     """What every VM-keyed screen lists: name and role of each row."""
     shown = VM.objects.filter(account=account or cast.northwind, shown=True)
     return [(vm.display_name, vm.role) for vm in shown.order_by("rank", "name_key", "family", "role")]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
+    """From now on the provider refuses these kinds of request, always; without kinds none."""
+    monkeypatch.setenv("SIMULATION_FAULTS", json.dumps([{"fault": "refuse", "kind": kind} for kind in kinds]))
+    provider_of.cache_clear()
+
+
+def drive_to(ticket: Ticket, state: str) -> str:
+    """Drives, without waiting for the pauses between tries, until all lines of the ticket are in this state."""
+    for _ in range(8):
+        work.drive()
+        if set(states(ticket)) == {state}:
+            return state
+        Failover.objects.exclude(verb="").update(next_step_at="2020-01-01T00:00Z")
+    raise AssertionError(f"{states(ticket)}, never {state}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,10 +13,9 @@ from playwright.sync_api import BrowserContext, Locator, Page
 
 from ampdr import work
 from failover.actions import give_up, request_termination
-from failover.models import Failover, Ticket
+from failover.models import Failover
 from inventory.models import VM
-from replication.providers.sites import provider_of
-from tests.cast import Cast, make_vms, protect, request, say_yes, states
+from tests.cast import Cast, drive_to, make_vms, protect, refuse, request, say_yes
 
 LISTS = ("northwind/vms/", "northwind/security/fim/")
 YELLOW = "rgb(255, 212, 59)"  # #ffd43b
@@ -95,45 +93,30 @@ def expected(kind: str, state: str) -> list[tuple[str, str]]:
     return [("db-01", PRIMARY), ("web-01", PRIMARY), ("web-01 - Test", TEST)]
 
 
-def faults(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
-    monkeypatch.setenv("SIMULATION_FAULTS", json.dumps([{"fault": "refuse", "kind": kind} for kind in kinds]))
-    provider_of.cache_clear()
-
-
-def drive(ticket: Ticket, until: str) -> str:
-    """Drives, without waiting for the pauses between tries."""
-    for _ in range(8):
-        work.drive()
-        if set(states(ticket)) == {until}:
-            return until
-        Failover.objects.exclude(verb="").update(next_step_at="2020-01-01T00:00Z")
-    raise AssertionError(f"{states(ticket)}, never {until}")
-
-
 def every_state(cast: Cast, vm: VM, kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Leads a failover of this VM through every state; yields in each."""
-    faults(monkeypatch, f"start_{kind}", "stop")
+    refuse(monkeypatch, f"start_{kind}", "stop")
     first = request(cast, [vm], kind)
     yield "requested"
     say_yes(cast, first)
     work.drive(limit=1)
     yield "starting"
-    yield drive(first, "start_failed")
+    yield drive_to(first, "start_failed")
     give_up(cast.actor("mary"), Failover.objects.get(ticket=first), "No room there")
     yield "undoing"
-    faults(monkeypatch)
-    yield drive(first, "dropped")
+    refuse(monkeypatch)
+    yield drive_to(first, "dropped")
     second = request(cast, [vm], kind, key="second-key")
     say_yes(cast, second)
-    yield drive(second, "running")
-    faults(monkeypatch, "stop")
+    yield drive_to(second, "running")
+    refuse(monkeypatch, "stop")
     say_yes(cast, request_termination(cast.actor("priya"), second, "Dallas is back", "DFW01", "end-key-1"))
     work.drive(limit=1)
     yield "terminating"
-    yield drive(second, "termination_failed")
-    faults(monkeypatch)
+    yield drive_to(second, "termination_failed")
+    refuse(monkeypatch)
     say_yes(cast, request_termination(cast.actor("priya"), second, "Once more", "DFW01", "end-key-2"))
-    yield drive(second, "terminated")
+    yield drive_to(second, "terminated")
 
 
 @pytest.mark.parametrize("kind", [LIVE, TEST])

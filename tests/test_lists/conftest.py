@@ -1,0 +1,14 @@
+import pytest
+from django.test import Client
+
+from inventory.models import VM
+from tests.cast import Cast, make_vms, protect
+
+
+@pytest.fixture
+def web(cast: Cast, client: Client) -> VM:
+    """web-01, protected, beside db-01; Priya looks."""
+    _, web = vms = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01"])
+    protect(cast, vms)
+    client.force_login(cast.priya)
+    return web

@@ -1,0 +1,141 @@
+"""Who sees what, and what it costs."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.actions import enter
+from accounts.models import Head, Permission, Role
+from ampdr import clock, work
+from failover.screens import Filters, rows
+from inventory.models import VM
+from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes
+from tests.test_lists.reading import LIVE, SCREENS, TEST, count, get, listing, main, make_many
+
+
+def somebody(cast: Cast, *permissions: str) -> Any:
+    role = Role.objects.create(account=cast.northwind, name="+".join(permissions) or "Nothing", permissions=permissions)
+    person = make_person("nadia@example.com", "Nadia Noor")
+    join(person, cast.northwind).roles.set([role])
+    return person
+
+
+def test_without_read_the_rows_and_icons_and_nothing_of_replication(cast: Cast, client: Client, web: VM) -> None:
+    say_yes(cast, request(cast, [web], "live"))
+    say_yes(cast, request(cast, [VM.objects.get(name="db-01")]))
+    work.drive()
+    client.force_login(somebody(cast, Permission.READ_VMS, Permission.READ_FIM))
+    wanted = [("web-01", LIVE), ("db-01", ""), ("db-01 - Test", TEST)]
+    for query in ({}, {"state": "protected"}, {"state": "live"}):
+        html = main(get(client, "vms", **query))
+        assert [(name, icon) for name, icon, _ in listing(html)] == wanted
+        assert not re.search(r"protect|RPO|FO-|RO-|replicat|ends in|class=\"pill|data-pick|state=|tested", html, re.I)
+        assert "PHX01-Recovery" in html
+    actor = enter(cast.northwind.memberships.get(person__email="nadia@example.com").person, "northwind")[0]
+    assert len(rows(actor, Permission.READ_VMS, Filters(state="protected")).rows) == 3  # in no door
+    html = main(get(client, "security/fim"))
+    assert [(name, icon) for name, icon, _ in listing(html)] == wanted
+    assert not re.search(r"protect|RPO|FO-\d|RO-\d|replicat|in live failover", html, re.I)
+    assert "in place of its original" in html and ">Failover</th>" not in html
+
+
+def test_fim_alone_and_vms_alone(cast: Cast, client: Client, web: VM) -> None:
+    client.force_login(somebody(cast, Permission.READ_FIM))
+    assert client.get("/northwind/vms/").status_code == 403
+    assert client.get("/northwind/vms/web-01/").status_code == client.get("/northwind/vms/nothing/").status_code == 403
+    assert len(listing(get(client, "security/fim"))) == 2
+    client.logout()
+    Role.objects.filter(name=Permission.READ_FIM).update(permissions=[Permission.READ_VMS])
+    client.force_login(cast.northwind.memberships.get(person__email="nadia@example.com").person)
+    assert client.get("/northwind/security/fim/").status_code == 403
+    assert len(listing(get(client))) == 2
+
+
+def test_who_may_only_look_is_told_whom_to_ask_and_offered_nothing(cast: Cast, client: Client, web: VM) -> None:
+    make_vms(cast.northwind, cast.sites["DFW01"], ["bare-01"])
+    client.force_login(cast.ravi)
+    html = main(get(client))
+    assert "Write Server Replication" in html and "priya@example.com" in html
+    assert not re.search(r"Order replication|Request failover|data-pick|type=\"checkbox\"", html)
+    client.force_login(cast.oscar)  # may order, isn't listed
+    html = main(get(client))
+    assert "Order replication of" in html and "Request failover" not in html
+    client.force_login(cast.priya)
+    html = main(get(client))
+    assert "Order replication of" in html and "Request failover of" in html
+
+
+def test_stand_ins_have_no_check_box(cast: Cast, client: Client, web: VM) -> None:
+    say_yes(cast, request(cast, [web]))
+    say_yes(cast, request(cast, [VM.objects.get(name="db-01")], "live"))
+    work.drive()
+    picks = re.findall(r'name="vm" value="([^"]*)" form="bulk"', get(client))
+    assert picks == [str(web.uuid)]
+
+
+def test_another_account_sees_its_own_alone(cast: Cast, client: Client, web: VM) -> None:
+    client.force_login(cast.olga)
+    for screen in SCREENS:
+        assert "No virtual machines yet" in client.get(f"/contoso/{screen}/").content.decode()
+        assert client.get(f"/northwind/{screen}/").status_code == 404
+
+
+def test_an_account_begins_with_its_vms(cast: Cast, client: Client) -> None:
+    client.force_login(cast.priya)
+    response = client.get("/northwind/")
+    assert (response.status_code, response["Location"]) == (302, "/northwind/vms/")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_same_few_statements_for_1_50_and_200_rows(
+    cast: Cast, client: Client, screen: str, django_assert_max_num_queries: Any
+) -> None:
+    make_many(cast, 1, lambda n: "one")
+    client.force_login(cast.priya)
+    get(client, screen)
+    counts = [count(client, screen)]
+    for number in (50, 200):
+        VM.objects.all().delete()
+        made = make_many(cast, number, lambda n: f"vm-{n:03}")
+        if number == 200:
+            protect(cast, made)
+            say_yes(cast, request(cast, made[:30], "live"))
+            say_yes(cast, request(cast, made[30:60]))
+            work.drive()
+        counts.append(count(client, screen))
+    assert len(set(counts)) == 1, counts
+    for person in (cast.priya, cast.ravi):
+        client.force_login(person)
+        get(client, screen)
+        with django_assert_max_num_queries(6):
+            get(client, screen, size="100")
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_an_unchanged_part_answers_204_at_once(
+    cast: Cast, client: Client, web: VM, screen: str, django_assert_max_num_queries: Any
+) -> None:
+    address, htmx = f"/northwind/{screen}/", {"HX-Request": "true"}
+    poll = re.search(r'hx-get="([^"]*)"', client.get(address).content.decode())
+    assert poll
+    polled = poll[1].replace("&amp;", "&")
+    with django_assert_max_num_queries(3):  # session, person, membership with head
+        response = client.get(polled, headers=htmx)
+    assert (response.status_code, response.content) == (204, b"")
+    assert client.get(polled).status_code == 200  # a reader who opens the address gets the page
+    request(cast, [web])
+    response = client.get(polled, headers=htmx)
+    assert response.status_code == 200 and "HX-Request" in response["Vary"]
+    assert "<html" not in response.content.decode() and len(listing(response.content.decode())) == 2
+    version = Head.objects.get(account=cast.northwind).version
+    assert client.get(address, {"version": version}, headers=htmx).status_code == 204
+
+
+def test_fim_looks_again_when_time_alone_has_passed(client: Client, web: VM) -> None:
+    poll = re.search(r'hx-get="([^"]*)"', get(client, "security/fim"))
+    assert poll
+    with clock.ahead(timedelta(minutes=5)):
+        assert client.get(poll[1].replace("&amp;", "&"), headers={"HX-Request": "true"}).status_code == 200
