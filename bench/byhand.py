@@ -1,6 +1,7 @@
 """The yardstick of G7: one ticket's failover as a database engineer would write it, set by set, in one process.
 
 Three transactions (start, fence, run), each with its rows of the record, the digest of these and the account's head.
+Its lines are due in an hour: a worker that is awake beside it finds nothing to do.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ WHERE account_id = %(account)s
 
 START = (
     """UPDATE failover_failover SET state = 'starting', state_since = now(), verb = 'fence', step_site = source,
-    next_step_at = now() WHERE ticket_id = %(ticket)s""",
+    next_step_at = now() + interval '1 hour' WHERE ticket_id = %(ticket)s""",
     f"UPDATE inventory_vm SET failover_state = 'starting' WHERE id IN ({LINES})",
     NOTE.format(kind="failover", event="start", subject="line.id", source="requested", target="starting"),
 )

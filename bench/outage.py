@@ -6,8 +6,9 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from celery import current_app
@@ -42,11 +43,10 @@ def measure(cast: Cast, number: int, rounds: int) -> list[Figure]:
     orders, lots = [], []
     for n in range(2 * rounds):
         vms = make_vms(cast.contoso, cast.sites["DFW01"], [f"lot-{n}-{i:05d}" for i in range(number)])
-        begun = time.perf_counter()
-        place_order(cast.actor("olga"), [vm.uuid for vm in vms], f"order-of-lot-{n}")
-        orders.append(time.perf_counter() - begun)
+        uuids = [vm.uuid for vm in vms]
+        orders.append(timed(partial(place_order, cast.actor("olga"), uuids, f"order-of-lot-{n}")))
         work.drive()
-        wish = Wish("live", [vm.uuid for vm in vms], "The site is down", "PHX01")
+        wish = Wish("live", uuids, "The site is down", "PHX01")
         lots.append(request_failover(cast.actor("olga"), wish, f"ticket-of-lot-{n}"))
     settle()
     approvals = approval_times(cast.mary, lots[0])
@@ -140,31 +140,41 @@ def check(ticket: Ticket, shown: int, rows: int) -> None:
         raise RuntimeError(f"not right: {facts}, {record} rows of the record")
 
 
-def by_hand(ticket: Ticket) -> float:
-    begun = time.perf_counter()
-    byhand.fail_over(ticket)
-    return time.perf_counter() - begun
+def by_hand(ticket: Ticket) -> tuple[float, float]:
+    return timed(lambda: byhand.fail_over(ticket))
 
 
-def figures(both: list[tuple[tuple[float, float], float]]) -> list[Figure]:
-    took, spent = (statistics.median(part) for part in zip(*(portal for portal, _ in both), strict=True))
-    sql = statistics.median(seconds for _, seconds in both)
-    portal = f"{took:.2f} s ({spent:.1f} s CPU of web, workers and database)"
-    facts = ("one ticket, from approval to the last row", portal, f"SQL by hand: {sql:.2f} s")
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the wall, and CPU seconds of this process and the database."""
+    before, begun = cpu_of(POSTMASTER, os.getpid()), time.perf_counter()
+    work()
+    return time.perf_counter() - begun, cpu_of(POSTMASTER, os.getpid()) - before
+
+
+def figures(both: list[tuple[tuple[float, float], tuple[float, float]]]) -> list[Figure]:
+    took, spent = middle([portal for portal, _ in both])
+    sql, sql_spent = middle([other for _, other in both])
+    portal = f"{took:.2f} s, {spent:.1f} s CPU of web, workers and database"
+    facts = ("one ticket, from approval to the last row", portal, f"SQL by hand: {sql:.2f} s, {sql_spent:.1f} s CPU")
     return [
         Figure("G7", *facts, f"{took:.2f} s", "<= 2 s", took <= 2),
         Figure("G7, reach for", *facts, f"{took / sql:.1f} x", "<= 2 x", took <= 2 * sql),
-    ]  # fmt: skip
+    ]
+
+
+def middle(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    walls, cpus = zip(*pairs, strict=True)
+    return statistics.median(walls), statistics.median(cpus)
 
 
 def approval(times: list[float], number: int) -> Figure:
     p95 = times[int(len(times) * 0.95) - 1] * 1000
     words = f"{statistics.median(times) * 1000:.0f} ms in the middle of {len(times)}"
-    return Figure(
-        "G9", f"the approval request of {number:,} VMs", words, "", f"p95 {p95:.0f} ms", "<= 100 ms", p95 <= 100
-    )
+    what = f"the approval request of {number:,} VMs"
+    return Figure("G9", what, words, "", f"p95 {p95:.0f} ms", "<= 100 ms", p95 <= 100)
 
 
-def order(times: list[float], number: int) -> Figure:
-    took = statistics.median(times)
-    return Figure("G12", f"one order of {number:,} VMs", f"{took:.2f} s", "", f"{took:.2f} s", "<= 2 s", took <= 2)
+def order(times: list[tuple[float, float]], number: int) -> Figure:
+    took, spent = middle(times)
+    words = f"{took:.2f} s, {spent:.1f} s CPU of web and database"
+    return Figure("G12", f"one order of {number:,} VMs", words, "", f"{took:.2f} s", "<= 2 s", took <= 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.urls import reverse
 
@@ -17,6 +18,7 @@ TEST = State("test", "Test failover", "test", "flask-conical")
 TOLD_ON_ORIGINAL = ("requested", "starting", "start_failed", "undoing")
 TOLD_ON_STAND_IN = ("terminating", "termination_failed")
 REPLICATED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
+LAST = "the-last-part"
 BEING_ORDERED = ("ordered", "provisioning", "needs_input", "outcome_unknown", "failed")
 
 
@@ -47,9 +49,27 @@ def course(vm: VM) -> tuple[str, str]:
     return vm.site.code, vm.protected_to
 
 
+@lru_cache(maxsize=1024)
+def _around(name: str, account: str) -> tuple[str, str]:
+    """What stands before and behind the last part of a page's address: it is resolved once, not for each row."""
+    before, _, behind = reverse(name, args=[account, LAST]).rpartition(LAST)
+    return before, behind
+
+
+def page(name: str, actor: Actor, last: str) -> str:
+    """The address of a page that is named by its account and a slug or number."""
+    before, behind = _around(name, actor.account_slug)
+    return f"{before}{last}{behind}"
+
+
+@lru_cache(maxsize=1024)
+def _form(name: str, account: str) -> str:
+    return reverse(name, args=[account])
+
+
 def address(actor: Actor, vm: VM) -> str:
     """Of a VM's page. The running live failover VM answers under its original's."""
-    return reverse("vm-test" if vm.role == Role.TEST else "vm", args=[actor.account_slug, vm.slug])
+    return page("vm-test" if vm.role == Role.TEST else "vm", actor, vm.slug)
 
 
 def can_order(actor: Actor, vm: VM) -> bool:
@@ -68,11 +88,11 @@ def can_request_test(actor: Actor, vm: VM) -> bool:
 
 
 def failover_page(actor: Actor, vm: VM) -> str:
-    return reverse("failover", args=[actor.account_slug, vm.held_by]) if vm.held_by else ""
+    return page("failover", actor, vm.held_by) if vm.held_by else ""
 
 
 def order_page(actor: Actor, vm: VM) -> str:
-    return reverse("order", args=[actor.account_slug, vm.order_number]) if vm.order_number else ""
+    return page("order", actor, vm.order_number) if vm.order_number else ""
 
 
 def way(actor: Actor, vm: VM) -> Way | None:
@@ -82,9 +102,9 @@ def way(actor: Actor, vm: VM) -> Way | None:
     if vm.held_by and (vm.failover_state or vm.role != Role.PRIMARY):
         return Way("Open failover", failover_page(actor, vm))
     if can_order(actor, vm):
-        return Way("Order replication", reverse("order-new", args=[actor.account_slug]) + f"?vm={vm.uuid}")
+        return Way("Order replication", f"{_form('order-new', actor.account_slug)}?vm={vm.uuid}")
     if vm.protection in BEING_ORDERED and vm.order_number:
         return Way("Open order", order_page(actor, vm))
     if can_request(actor, vm):
-        return Way("Request failover", reverse("failover-new", args=[actor.account_slug]) + f"?vm={vm.uuid}")
+        return Way("Request failover", f"{_form('failover-new', actor.account_slug)}?vm={vm.uuid}")
     return Way("Open failover", failover_page(actor, vm)) if vm.held_by else None
