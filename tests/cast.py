@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 
-from accounts.actions import create_account, enter, list_authorized, support
+from accounts.actions import SUPPORT, create_account, enter, list_authorized, support
 from accounts.models import Account, Membership, Permission, Person, Role
 from ampdr import work
 from ampdr.lifecycle import PORTAL, Actor, changes
@@ -55,7 +56,7 @@ def make_vms(account: Account, site: Site, names: Sequence[str], **facts: Any) -
 @dataclass
 class Cast:
     """Northwind with Priya (may do everything and is listed), Ravi (may only look), Oscar (may order, not listed);
-    Contoso with Olga; Mary and Tom of Support."""
+    Contoso with Olga; Mary and Tom are staff, Mary in the group Support."""
 
     northwind: Account
     contoso: Account
@@ -94,6 +95,7 @@ def make_cast() -> Cast:
         permissions=[Permission.READ_VMS, Permission.READ_FIM, Permission.READ_REPLICATION],
     )
     join(people["ravi"], northwind).roles.set([viewer])
+    people["mary"].groups.add(Group.objects.get(name=SUPPORT))
     mary = support(people["mary"])
     list_authorized(mary, northwind, people["priya"], phone="+1 555 0142")
     list_authorized(mary, contoso, people["olga"], phone="+1 555 0143")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission as StaffPermission
 
 from accounts.models import Membership, Person, Token
 from ampdr import clock
@@ -214,3 +215,20 @@ def test_without_read_every_number_is_refused_alike(cast: Cast, vms: list[VM]) -
     }  # fmt: skip
     assert caller.get(f"vms/{row['uuid']}/").content == row
     assert said(caller.get("vms/?state=protected")) == (403, "forbidden")
+
+
+def test_staff_may_here_what_they_may_in_admin(cast: Cast, vms: list[VM]) -> None:
+    """Who is staff, but not of Support, neither reads an account's tickets nor decides on them: there is none."""
+    here = f"tickets/{request(cast, vms[:1]).number}/"
+    make_person("clerk@example.com", "Clerk", is_staff=True)
+    clerk = Caller()
+    clerk.client.force_login(Person.objects.get(email="clerk@example.com"))
+    clerk.client.cookies["csrf"] = clerk.headers["X-CSRFToken"] = "c" * 32
+    version = signed_in(cast, "mary").get(here).content["version"]
+    yes = {"version": version, "reason": "Go on"}
+    assert said(clerk.get(here)) == said(clerk.post(f"{here}approve/", yes)) == (404, "not_found")
+    may = StaffPermission.objects.get(content_type__app_label="failover", codename="view_ticket")
+    Person.objects.get(email="clerk@example.com").user_permissions.add(may)
+    assert clerk.get(here).status == 200
+    assert said(clerk.post(f"{here}approve/", yes)) == said(clerk.post(f"{here}reject/", yes)) == (404, "not_found")
+    assert signed_in(cast, "mary").post(f"{here}approve/", yes).status == 200

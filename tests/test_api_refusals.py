@@ -171,6 +171,7 @@ def test_who_requests_and_who_decides(cast: Cast, vms: list[VM]) -> None:
     mary.slug = "nowhere"
     assert said(mary.get(here)) == (404, "not_found")
     join(cast.tom, cast.northwind, "Technical")
+    cast.tom.groups.set(cast.mary.groups.all())
     version = signed_in(cast, "tom").get(here).content["version"]
     assert said(signed_in(cast, "tom").post(f"{here}approve/", {"version": version, "reason": "x"})) == (
         403, "not_the_approver",

@@ -50,8 +50,8 @@ from failover.lifecycle import FAILOVER, TICKET
 from failover.models import Failover, Kind, Ticket
 from inventory.models import VM
 
-READING = frozenset({"GET", "HEAD"})
-DECIDING = frozenset({"POST"})
+READING = dict.fromkeys(("GET", "HEAD"), "failover.view_ticket")
+DECIDING = {"POST": "failover.change_ticket"}
 RENAMED = ("state_since", "source", "target")
 WAITING_ON = [("", "Automatic"), ("support", "Support"), ("customer", "You")]
 
