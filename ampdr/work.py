@@ -63,7 +63,10 @@ class Driven(models.Model):
         abstract = True
 
 
-NOTHING_TO_DO: dict[str, Any] = {"verb": "", "next_step_at": None, "claim": None, "step": "", "percent": 0}
+NOTHING_TO_DO: dict[str, Any] = {
+    "verb": "", "next_step_at": None, "claim": None, "step": "", "percent": 0, "attempts": 0, "last_error": "",
+    "waiting_on": WaitingOn.NOBODY,
+}  # fmt: skip
 
 
 def fresh(verb: str, site: Any, **facts: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID
-from django.db.models import Case, F, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from ampdr import clock, work
@@ -51,7 +51,7 @@ def fire(change: Change, lines: QuerySet[Failover], move: str, listed: Any = Non
 
 def _rows_that_show(state: str, rows: Sequence[Any]) -> QuerySet[VM]:
     """A test that ends shows it on its stand-in alone: its original may bear a live request's state by then."""
-    family = VM.objects.filter(family__among=vms_of(rows))
+    family = _family(vms_of(rows))
     ending_test = rows[0].kind == Kind.TEST and state in ("terminating", "termination_failed")
     return family.filter(role=Role.TEST) if ending_test else family
 
@@ -84,6 +84,17 @@ def _pill(vm: OuterRef) -> Any:
     return Coalesce(Subquery(mine.order_by("kind").values("state")[:1]), Value(""))
 
 
+def _lock_family(vms: Sequence[int]) -> None:
+    """The open replications of these VMs, then the VMs and their stand-ins, each in key order."""
+    replications = Replication.objects.filter(vm_id__among=vms).exclude(state="stopped").order_by("pk")
+    list(replications.select_for_update(no_key=True, of=("self",)).values_list("pk"))
+    list(_family(vms).order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk"))
+
+
+def _family(vms: Sequence[int]) -> QuerySet[VM]:
+    return VM.objects.filter(Q(pk__among=vms) | Q(original_id__among=vms))
+
+
 def vms_of(rows: Sequence[Any]) -> list[int]:
     return [row.vm_id for row in rows]
 
@@ -110,7 +121,7 @@ class Spread(Duty):
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         ticket = mine.get()
         more = _STEPS[ticket.kind == Kind.TERMINATE, ticket.state == "approved"](change, ticket)
-        mine.update(next_step_at=more, claim=None, attempts=0)
+        mine.update(next_step_at=more, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
         work.ring()
 
 
@@ -199,13 +210,23 @@ class Carry(ProviderDuty):
             return Answers({}, SOURCE_SILENT)
         return super().call(site, rows)
 
+    def commit(self, change: Change, mine: QuerySet[Any], answer: Answers) -> None:
+        """All locks first: the steps of one batch, each in its turn, would take them out of order."""
+        if any(said.done or said.refused for said in answer.progress.values()):
+            _lock_family(list(mine.values_list("vm", flat=True)))
+        super().commit(change, mine, answer)
+
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
         unplanned = [row for row in rows if silence == SOURCE_SILENT and _awaits_fence(row)]
         if unplanned:
             mine = Failover.objects.filter(pk__among=[row.pk for row in unplanned])
             mine.update(**fresh(Ask.START_LIVE, F("target"), mode="unplanned", fenced="pending"))
             change.note(mine, "failover.source_silent")
-        if others := [row for row in rows if row not in unplanned]:
+        others = [row for row in rows if row not in unplanned]
+        if others and silence == SOURCE_SILENT:  # they were not asked: nothing about them is unknown
+            waiting = Failover.objects.filter(pk__among=[row.pk for row in others])
+            waiting.update(claim=None, next_step_at=clock.db_now(work.pause_after(0)), last_error=silence)
+        elif others:
             super().unknown(change, others, silence)
 
     def raise_generation(self, rows: list[Any]) -> None:

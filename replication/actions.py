@@ -19,13 +19,13 @@ from ampdr.errors import Absent, Conflict, Invalid
 from ampdr.lifecycle import Actor, Change, changes
 from ampdr.numbers import next_number
 from ampdr.sets import insert_select
-from ampdr.work import WaitingOn, fresh
+from ampdr.work import NOTHING_TO_DO, WaitingOn, fresh
 from inventory.actions import relist
 from inventory.models import VM
 from replication.lifecycle import REPLICATION
 from replication.models import RETENTION_HOURS, RPO_TARGET, Order, Replication
 from replication.providers.base import Kind
-from replication.tasks import SETTLED, UNPROTECTED, list_as
+from replication.tasks import UNPROTECTED, list_as
 
 FAILOVER_SITE = VM.objects.filter(pk=OuterRef("pk")).values("site__failover_site__code")[:1]
 
@@ -139,7 +139,7 @@ def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str
 def _stop(change: Change, keys: Sequence[int]) -> None:
     """What was not begun is over at once; the rest is stopped by the provider. The rows are locked already."""
     not_begun = Replication.objects.filter(pk__in=keys, state="ordered")
-    cancelled = change.fire(not_begun, "cancel", **SETTLED)
+    cancelled = change.fire(not_begun, "cancel", **NOTHING_TO_DO)
     under_way = Replication.objects.filter(pk__in=keys).exclude(pk__in=[row.pk for row in cancelled])
     stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source")), flag="", failed_in="")
     list_as(change, [row.vm_id for row in cancelled], "none", **UNPROTECTED)

@@ -33,7 +33,6 @@ DRIVEN = (
 
 REFUSALS_ALLOWED = 2
 POINTS_EVERY = timedelta(seconds=15)
-SETTLED: dict[str, Any] = {**NOTHING_TO_DO, "last_error": "", "waiting_on": WaitingOn.NOBODY}
 
 
 @dataclass
@@ -53,7 +52,11 @@ class ProviderDuty(Duty):
         return super().due().exclude(verb="")
 
     def size_at(self, site: str) -> int:
-        return min(self.size, provider_of(site).batch)
+        """A provider that can't be had holds up its own site alone: the call says why, on the rows."""
+        try:
+            return min(self.size, provider_of(site).batch)
+        except Exception:
+            return self.size
 
     def load(self, keys: Sequence[int]) -> list[Any]:
         """Named tuples in key order: a thousand instances would cost more than the rest of the batch."""
@@ -226,12 +229,12 @@ class Provision(ProviderDuty):
     def done(self, change: Change, rows: list[Any], progress: Mapping[int, Progress]) -> None:
         ready = _in_state(rows, "provisioning")
         if ready:
-            facts = {**SETTLED, "protected_at": change.at, "newest_point_at": change.at, "percent": 100}
+            facts = {**NOTHING_TO_DO, "protected_at": change.at, "newest_point_at": change.at, "percent": 100}
             fired = change.fire(ready, "protect", **facts)
             ready.update(next_step_at=F("newest_point_at") + F("rpo_target"))
             list_as(change, [row.vm_id for row in fired], "protected", newest_point_at=change.at)
         if stopped := _in_state(rows, "stopping"):
-            fired = change.fire(stopped, "finish", **SETTLED)
+            fired = change.fire(stopped, "finish", **NOTHING_TO_DO)
             RecoveryPoint.objects.filter(replication__in=[row.pk for row in fired]).delete()
             list_as(change, [row.vm_id for row in fired], "none", **UNPROTECTED)
 
@@ -343,12 +346,12 @@ def caught_up(change: Change, replications: QuerySet[Replication]) -> None:
     in_time = replications.filter(newest_point_at__gt=Value(change.at) - F("rpo_target"))
     recovered = list(in_time.exclude(flag="").values_list("pk", "vm_id"))
     due = F("newest_point_at") + F("rpo_target")
+    vms = VM.objects.filter(replications__in=replications).order_by("pk")
+    held = list(vms.select_for_update(no_key=True, of=("self",)).values_list("pk", "account_id"))
     in_time.update(next_step_at=due, claim=None, flag="")  # whoever was about to flag it doesn't hold it any more
     if recovered:
         change.note(Replication.objects.filter(pk__among=[pk for pk, _ in recovered]), "replication.caught_up")
         list_as(change, [vm for _, vm in recovered], "protected")
     newest_of_vm = Replication.objects.filter(vm=OuterRef("pk")).exclude(state="stopped").values("newest_point_at")[:1]
-    vms = VM.objects.filter(replications__in=replications).order_by("pk")
-    held = list(vms.select_for_update(no_key=True, of=("self",)).values_list("pk", "account_id"))
     VM.objects.filter(pk__among=[pk for pk, _ in held]).update(newest_point_at=Subquery(newest_of_vm))
     change.touch(account for _, account in held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils.text import get_text_list
 
 from accounts.actions import enter
@@ -14,10 +14,10 @@ from ampdr import clock, work
 from ampdr.errors import Conflict, Forbidden, Invalid, Refusal
 from ampdr.lifecycle import Actor, Change, changes, journal
 from ampdr.work import fresh
-from failover.actions.requests import need_listing, without_point
+from failover.actions.requests import need_listing
 from failover.models import Failover, Kind, Ticket
 from failover.tasks import fire
-from replication.models import Replication
+from replication.models import RecoveryPoint
 from replication.providers.base import Kind as Ask
 
 
@@ -147,9 +147,10 @@ def _check_protected(ticket: Ticket) -> Check:
 def _check_point(ticket: Ticket) -> Check:
     if ticket.point_at is None:
         return Check("point_gone", True, "Newest recovery point at start")
-    mine = Replication.objects.filter(failovers__ticket=ticket)
-    if gone := without_point(mine, ticket.point_at):
-        return Check("point_gone", False, f"{get_text_list(gone[:5], 'and')}: the chosen recovery point is gone.")
+    kept = RecoveryPoint.objects.filter(replication=OuterRef("replication"), at=OuterRef("point_at"))
+    without = Failover.objects.filter(ticket=ticket).exclude(Exists(kept))
+    if gone := list(without.values_list("vm__name", flat=True)[:5]):
+        return Check("point_gone", False, f"{get_text_list(gone, 'and')}: the chosen recovery point is gone.")
     return Check("point_gone", True, "The chosen recovery point is kept")
 
 

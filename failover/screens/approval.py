@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, Min, OuterRef, QuerySet, Subquery, When
-from django.db.models.expressions import Combinable, ExpressionWrapper
-from django.db.models.fields import DateTimeField, DurationField
+from django.db.models import Case, F, Min, QuerySet, When
+from django.db.models.expressions import ExpressionWrapper
+from django.db.models.fields import DurationField
 from django.utils.html import format_html
 
 from accounts.models import AuthorizedUser
@@ -20,7 +20,6 @@ from failover.actions import Check, checks, lines_of, why_not_approver
 from failover.actions.progress import FAILURES
 from failover.models import Failover, Kind, Ticket
 from inventory.models import Site
-from replication.models import RecoveryPoint
 
 FEW = 50
 NOUNS = {Kind.LIVE: "live failover", Kind.TEST: "test failover", Kind.TERMINATE: "termination"}
@@ -59,11 +58,9 @@ def shown_vms(ticket: Ticket) -> list[Failover]:
     return list(found.order_by("urgent", "vm__name_key", "pk")[:FEW])
 
 
-def _point(ticket: Ticket) -> Combinable:
-    if ticket.point_at is None:
-        return F("replication__newest_point_at")
-    kept = RecoveryPoint.objects.filter(replication=OuterRef("replication"), at__lte=ticket.point_at)
-    return Subquery(kept.order_by("-at").values("at")[:1], output_field=DateTimeField(null=True))
+def _point(ticket: Ticket) -> F:
+    """What a start is bound to: a point that was chosen stands on the line, whatever was collected since."""
+    return F("point_at" if ticket.point_at else "replication__newest_point_at")
 
 
 # ---- The six facts ---------------------------------------------------------------------------------------------------
