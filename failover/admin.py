@@ -155,7 +155,7 @@ class TicketAdmin(Shelf):
     @admin.action(description="Approve the chosen tests", permissions=["decide"])
     def approve_tests(self, request: HttpRequest, chosen: QuerySet[Ticket]) -> None:
         """Tests only: everything else is approved on its own page, where what it does is seen."""
-        reason = request.POST.get("reason", "").strip()
+        reason = own_words(request.POST)
         tickets = list(chosen.order_by("pk"))
         if others := [ticket.number for ticket in tickets if ticket.kind != Kind.TEST]:
             words = f"{', '.join(others)}: only tests are approved together. Open the ticket. Nothing was approved."
@@ -250,7 +250,7 @@ def press(actor: Actor, ticket: Ticket, data: QueryDict) -> str:
             return f"{line.vm.name} is tried again."
         case "give_up":
             line = line_of(ticket, data)
-            give_up(actor, line, data.get("reason", ""))
+            give_up(actor, line, own_words(data))
             return f"{line.vm.name} is given up. What was made is removed, and a barred source is released."
     raise Invalid("Press one of the buttons.")
 
@@ -258,8 +258,12 @@ def press(actor: Actor, ticket: Ticket, data: QueryDict) -> str:
 def reason_of(data: QueryDict, unless: str = "") -> str:
     """The quick choice and the person's own words, as one text. `unless`: a quick choice that is no reason for this."""
     choice = data.get("quick", "")
-    parts = ("" if choice == unless else QUICK.get(choice, ""), data.get("reason", "").strip())
+    parts = ("" if choice == unless else QUICK.get(choice, ""), own_words(data))
     return ": ".join(part for part in parts if part)
+
+
+def own_words(data: QueryDict) -> str:
+    return data.get("reason", "").replace("\0", "").strip()
 
 
 def line_of(ticket: Ticket, data: QueryDict) -> Failover:

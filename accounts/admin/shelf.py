@@ -119,7 +119,7 @@ class Choice(admin.SimpleListFilter):
         return [*self.words, ("all", "All")]
 
     def chosen(self) -> str:
-        return self.value() or self.default
+        return (self.value() or self.default).replace("\0", "")
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         for value, word in self.lookup_choices:

@@ -90,9 +90,9 @@ def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
         if len(vms) != len(wanted):
             raise Absent
         return Choice(vms)
-    if site := query.get("site", "").upper():
+    if site := query.get("site", "").replace("\0", "").upper():
         return Choice(list(mine(actor).filter(free(kind), site__code=site)), site=site)
-    if again := query.get("again", ""):
+    if again := query.get("again", "").replace("\0", ""):
         first = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=again).first()
         if first is None:
             raise Absent

@@ -196,7 +196,7 @@ def _new_key() -> str:
 
 def _key(request: Visit) -> str:
     key = request.POST.get("key", "")
-    return key if 8 <= len(key) <= 120 else _new_key()
+    return key if 8 <= len(key) <= 120 and "\0" not in key else _new_key()
 
 
 def _send(request: Visit) -> HttpResponse:

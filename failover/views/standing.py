@@ -20,7 +20,7 @@ DONE = {"approved": "approved", "rejected": "rejected", "withdrawn": "withdrew"}
 
 def found_ticket(actor: Actor, number: str) -> Ticket:
     """The account's ticket of this number, with its people and cities. Raises Forbidden, Absent."""
-    tickets = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=number)
+    tickets = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=number.replace("\0", ""))
     source, target = (Site.objects.filter(code=OuterRef(code)).values("city")[:1] for code in ("source", "target"))
     found = tickets.select_related("requested_by", "decided_by", "about").annotate(
         source_city=Subquery(source), target_city=Subquery(target)

@@ -270,8 +270,8 @@ def short_address(request: HttpRequest, number: str) -> HttpResponse:
     person = request.user
     if not isinstance(person, Person):
         return redirect_to_login(request.get_full_path())
-    mine = Ticket.objects.filter(number=number, account__memberships__person=person, account__memberships__enabled=True)
-    slug = mine.values_list("account__slug", flat=True).first()
+    mine = Ticket.objects.filter(account__memberships__person=person, account__memberships__enabled=True)
+    slug = mine.filter(number=number.replace("\0", "")).values_list("account__slug", flat=True).first()
     if slug is None or not enter(person, slug)[0].can(Permission.READ_REPLICATION):
         raise Absent
     return see_other("failover", slug, number)
