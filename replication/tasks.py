@@ -336,7 +336,8 @@ def prune(kept: Mapping[int, datetime | None]) -> None:
     rows = [Replication(pk=pk, kept_since=moment) for pk, moment in kept.items()]
     Replication.objects.bulk_update(rows, ["kept_since"])
     gone = RecoveryPoint.objects.filter(replication_id__among=list(kept), at__lt=F("replication__kept_since"))
-    gone.delete()
+    # By key: one DELETE with the join inside takes minutes while PostgreSQL still takes the table for an empty one.
+    RecoveryPoint.objects.filter(pk__among=list(gone.values_list("pk", flat=True))).delete()
 
 
 def caught_up(change: Change, replications: QuerySet[Replication]) -> None:
