@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
+from accounts import activity
 from accounts.activity import _digests, chain, faults
 from accounts.models import Activity, Head, Seal
 from ampdr import work
@@ -21,6 +22,7 @@ from failover.models import Failover, Ticket
 from inventory.actions import save_site
 from replication.models import Replication
 from tests.cast import Cast, make_vms, protect, request, say_yes
+from tests.threads import raised, together
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ PLACES = (0, 1, -1)  # the first, the second and the last row of a batch
 def test_a_change_of_any_column_of_any_row_is_found(record: Cast, place: int) -> None:
     row = several(record)[place]
     for column in Activity.SEALED:
-        name = Activity._meta.get_field(column).column
+        name = "account_id" if column == "account" else column
         with undone():
             sql(f"UPDATE accounts_activity SET {name} = {CHANGES[column]} WHERE id = %s", row.pk)
             found("Northwind Health: the Activity rows of seal")
@@ -274,3 +276,18 @@ def test_the_command_says_so(record: Cast) -> None:
     with pytest.raises((CommandError, SystemExit)):
         call_command("verify_activity", stdout=said, stderr=said)
     assert "the Activity rows of seal" in said.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_portal_at_work_is_no_fault(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody orders while the record is read: all of it is read as it stood at one moment."""
+    vms = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01"])
+    chains = activity._faults_of_chain
+
+    def meanwhile(head: Head) -> Iterator[str]:
+        if head.account == cast.northwind:
+            assert raised(together(lambda: protect(cast, vms, key=f"meanwhile-{len(vms)}"))) == []
+        yield from chains(head)
+
+    monkeypatch.setattr(activity, "_faults_of_chain", meanwhile)
+    call_command("verify_activity")
