@@ -56,7 +56,6 @@ SQL = {
     "ampdr/sets.py": "INSERT ... SELECT, which the ORM lacks",
     "ampdr/numbers.py": "nextval of a sequence, which the ORM lacks",
     "accounts/management/commands/verify_activity.py": "one snapshot for many reads, which the ORM lacks",
-    "accounts/management/commands/verify_activity.py": "sets its own transaction's isolation, touches no table",
     "ampdr/servers.py": "starts the server, before Django is there",
 }
 
