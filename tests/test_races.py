@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -173,11 +174,8 @@ def test_a_stop_and_a_live_request_of_one_vm(world: Cast) -> None:
     outcomes = Counter[str]()
     for vm in protected(world, 2 * ROUNDS):
         wish = Wish("live", [vm.uuid], reason="Down", site_code="PHX01")
-        deeds = [
-            lambda vm=vm, wish=wish: request_failover(priya, wish, f"ask-for-{vm.pk}"),  # type: ignore[misc]
-            lambda vm=vm: stop_replication(oscar, [vm.uuid]),  # type: ignore[misc]
-        ]
-        [refused] = only_refusals(together(*deeds))
+        ask = partial(request_failover, priya, wish, f"ask-for-{vm.pk}")
+        [refused] = only_refusals(together(ask, partial(stop_replication, oscar, [vm.uuid])))
         outcomes[refused.code] += 1
         held = Failover.objects.filter(vm=vm, state="requested").exists()
         assert (Replication.objects.get(vm=vm).state == "stopping") is not held

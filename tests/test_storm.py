@@ -206,7 +206,7 @@ def test_a_database_that_stops_at_once_is_waited_for(ground: Ground, capsys: pyt
 def falls(one: Storm, postgres: Postgres, state: str) -> Road:
     """The database is gone as soon as something is in this state, and is back a second later."""
     model = Replication if state == "provisioning" else Failover
-    yield lambda: model._default_manager.filter(state=state).count() > 3  # type: ignore[attr-defined]
+    yield lambda: model._default_manager.filter(state=state).count() > 3
     connection.close()
     postgres.stop_at_once()
     time.sleep(1)

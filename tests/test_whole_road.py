@@ -7,6 +7,7 @@ killed: from then on the driver alone carries it.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -16,7 +17,7 @@ from tests.portal import Portal, portal
 from tests.test_acceptance import LIVE, PRIMARY, TEST, kind_of
 from tests.walk import Walk
 
-PACE = {
+PACE: dict[str, Any] = {
     "SIMULATION_TIME_SCALE": "14400",  # a first sync takes 5 to 11 s
     "SIMULATION_FAILOVER_TIME_SCALE": "240",  # a start 2 to 3 s
     "SWEEP_SECONDS": "1", "LEASE_SECONDS": "5",
