@@ -15,4 +15,4 @@ RUN SECRET_KEY=build DATABASE_URL=postgres://build@/build python manage.py colle
 
 USER ampdr
 EXPOSE 8000
-CMD ["gunicorn", "ampdr.wsgi", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--no-control-socket", "--bind", "0.0.0.0:8000"]
+CMD ["gunicorn", "ampdr.wsgi", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--no-control-socket", "--limit-request-line", "8190", "--bind", "0.0.0.0:8000"]

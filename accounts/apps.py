@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 
@@ -10,5 +10,5 @@ class AccountsConfig(AppConfig):
         from accounts.actions import SUPPORT_MAY, furnish, furnish_support
 
         post_migrate.connect(furnish, sender=self, dispatch_uid="furnish")
-        for app in map(self.apps.get_app_config, SUPPORT_MAY):
+        for app in map(apps.get_app_config, SUPPORT_MAY):
             post_migrate.connect(furnish_support, sender=app, dispatch_uid=f"support {app.label}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db.models import DateTimeField, DurationField, Expression, ExpressionWrapper, F, Value
+from django.db.models import DateTimeField, DurationField, Expression, ExpressionWrapper, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -22,13 +22,6 @@ def now() -> datetime:
 def db_now(ahead: timedelta = timedelta()) -> Expression:
     """The database's time at the statement, `ahead` from now, as an expression."""
     return ExpressionWrapper(Now() + Value(_offset + ahead, output_field=DurationField()), output_field=DateTimeField())
-
-
-def later(field: str, seconds: str) -> Expression:
-    """The moment that lies the seconds of one column behind the time of another, as an expression."""
-    return ExpressionWrapper(
-        F(field) + F(seconds) * Value(timedelta(seconds=1), output_field=DurationField()), output_field=DateTimeField()
-    )
 
 
 @contextmanager

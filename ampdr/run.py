@@ -26,7 +26,10 @@ from ampdr.servers import Postgres, Server, Unusable, Valkey, hold, run_folder
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEMO_WORLD = CHECKOUT / "demo" / "world.json"
 HOST = "127.0.0.1"
-WEB_OPTIONS = "--worker-class gthread --workers 2 --threads 8 --graceful-timeout 5 --no-control-socket"
+WEB_OPTIONS = (
+    "--worker-class gthread --workers 2 --threads 8 --graceful-timeout 5"
+    " --no-control-socket --limit-request-line 8190"  # a choice of 100 VMs stands in an address
+)
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, `kill`, a closed terminal
 ANSWER_PATIENCE = 60.0  # seconds until the first page must have come
 DEMO_FAULTS = json.dumps(

@@ -50,13 +50,6 @@ def _count(change: Change, groups: Mapping[tuple[int, str], int], sign: int) -> 
             change.tally(account, group, sign * n)
 
 
-def rename(actor: Actor, vm: VM, name: str) -> None:
-    """A new name for a VM and for its stand-ins, at once."""
-    with changes(actor) as change:
-        VM.objects.filter(family=vm.family).update(name=name)
-        change.note(VM.objects.filter(pk=vm.pk), "vm.renamed", before=vm.name)
-
-
 def save_site(actor: Actor, site: Site) -> Site:
     """A new site, or another pair, city or provider of one. Support's verb; it stands in the installation's log."""
     support_only(actor)

@@ -92,7 +92,7 @@ _NEEDS_ATTENTION = (
 class VM(models.Model):
     """A virtual machine as lists show it.
 
-    A stand-in bears the name of its original (the verb that renames writes both) and an opaque `made_by`, the uuid
+    A stand-in bears the name of its original (who renames one writes both) and an opaque `made_by`, the uuid
     of the failover that made it. `group` is rule 15 in one place, kept by the database itself.
     """
 

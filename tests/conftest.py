@@ -22,6 +22,7 @@ def instant(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
 
 
 @pytest.fixture(autouse=True)
-def fast_hasher(settings: Settings) -> None:
-    """Six people with real password hashes cost every test two seconds."""
+def fast(settings: Settings) -> None:
+    """Six people with real password hashes would cost every test two seconds."""
+    settings.WHITENOISE_AUTOREFRESH = True  # else every client reads the whole static folder first
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
