@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import F
 
 from accounts import activity
 from accounts.models import Account, Activity, Person
 from ampdr.run import DEMO_WORLD
-from failover.models import Failover
+from failover.models import Failover, Launch
 from inventory.models import VM, Site
 from replication.models import Replication
 
@@ -67,6 +68,7 @@ def test_the_demonstration_has_a_believable_past() -> None:
     assert waiting == 7, "an order is left for the running workers"
     assert Failover.objects.filter(state="running", kind="test").count() == 1
     assert Failover.objects.filter(state="terminated").count() > 10
+    assert not Launch.objects.exclude(point_at__lt=F("failover__running_at")).exists()
     assert not list(activity.faults())
 
 

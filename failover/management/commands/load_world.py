@@ -25,7 +25,7 @@ from accounts.models import Account, AuthorizedUser, Membership, Permission, Per
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Actor, changes
 from failover import actions
-from failover.models import Ticket
+from failover.models import Launch, Ticket
 from inventory.actions import count_new
 from inventory.models import VM, Site
 from replication.actions import place_order
@@ -36,6 +36,7 @@ from replication.tasks import caught_up
 World = dict[str, Any]
 POINTS = timedelta(hours=3)  # how far back the recovery points of a loaded past reach
 EVERY = timedelta(minutes=5)
+POINT_AGE = timedelta(seconds=40)  # of the newest point when a failover of the past started
 
 
 class Command(BaseCommand):
@@ -299,8 +300,12 @@ def _fail_over(actor: Actor, event: World, vms: list[Any], key: str) -> None:
     with clock.ahead(timedelta(minutes=4)):
         _approve(ticket, event)
         work.drive(limit=1)  # the ticket alone: its lines are starting now
+        started_at = clock.now()
     with clock.ahead(timedelta(minutes=event.get("started_in_minutes", 15))):
         work.drive()
+    # The simulated provider lives today: the point it used must lie in that past too.
+    used = {"point_at": started_at - POINT_AGE, **({"loss_seconds": POINT_AGE.seconds} if kind == "test" else {})}
+    Launch.objects.filter(failover__ticket=ticket).update(**used)
     if hours := event.get("terminated_after_hours"):
         with clock.ahead(timedelta(hours=hours)):
             _terminate(actor, ticket, event, f"{key}:end")
