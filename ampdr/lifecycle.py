@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -70,6 +70,9 @@ class Lifecycle:
 LIFECYCLES: dict[str, Lifecycle] = {}
 
 
+FRESH = timedelta(minutes=5)
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who acts: a person in one account, somebody of Support, or the portal itself."""
@@ -84,6 +87,13 @@ class Actor:
     permissions: frozenset[str] = frozenset()
     roles: tuple[str, ...] = ()
     listed: bool = False
+    proved_at: datetime | None = None  # when this session last proved a second factor
+    proved_by: str = ""  # by which means: "totp" or "recovery_codes"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a second factor was proved within the last five minutes (product rule 10)."""
+        return self.proved_at is not None and clock.now() - self.proved_at < FRESH
 
     @property
     def initials(self) -> str:

@@ -1,8 +1,10 @@
 """Every address, in one place. What isn't an account's stands first: those first words can't be an account's."""
 
+from allauth.account.views import login, logout
+from allauth.mfa.base.views import authenticate
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
+from django.views.decorators.http import require_POST
 
 from accounts.views import home
 from ampdr import views
@@ -18,15 +20,18 @@ handler500 = "ampdr.views.failed"
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
-    path("sign-in/", LoginView.as_view(template_name="sign_in.html"), name="sign-in"),
-    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("sign-in/", login, name="account_login"),
+    path("sign-in/code/", authenticate, name="mfa_authenticate"),
+    path("sign-out/", require_POST(logout), name="account_logout"),
     path("theme/", views.theme, name="theme"),
     path("admin/login/", views.admin_door),
-    path("admin/logout/", LogoutView.as_view()),
+    path("admin/logout/", require_POST(logout)),
     path("admin/", admin.site.urls),
     path("api/", include("ampdr.api")),
     path("", home, name="home"),
     path("failovers/<str:number>/", short_address, name="failover-short"),
+    path("<slug:account>/", include("accounts.urls")),
+    path("<slug:account>/", include("notices.urls")),
     path("<slug:account>/", include("replication.urls")),
     path("<slug:account>/", include("failover.urls")),
 ]

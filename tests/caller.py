@@ -16,7 +16,7 @@ from accounts.models import Permission, Person
 from ampdr.api import PROBLEM, document
 from ampdr.lifecycle import PORTAL
 from inventory.models import VM
-from tests.cast import Cast, make_vms, protect
+from tests.cast import Cast, make_vms, protect, sign_in
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 KEY = "a-key-of-its-own"
@@ -95,7 +95,7 @@ def by_token(cast: Cast, name: str = "priya", scopes: list[str] | None = None, s
 
 def signed_in(cast: Cast, name: str = "priya", slug: str = "northwind") -> Caller:
     caller = Caller(slug)
-    caller.client.force_login(getattr(cast, name))
+    sign_in(caller.client, getattr(cast, name))
     caller.client.cookies["csrf"] = secret = "c" * 32
     caller.headers["X-CSRFToken"] = secret
     return caller

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.test import Client
 
 from accounts.actions import SUPPORT, create_account, enter, list_authorized, support
 from accounts.models import Account, Membership, Permission, Person, Role
-from ampdr import work
+from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Actor, changes
 from failover.actions import Wish, approve, request_failover, version_of
 from failover.models import Failover, Ticket
@@ -53,6 +55,21 @@ def make_vms(account: Account, site: Site, names: Sequence[str], **facts: Any) -
     return vms
 
 
+def sign_in(client: Client, person: Person, *, factor: bool = True) -> Client:
+    """The client as this person's browser, signed in; with a second factor proved a moment ago, unless told."""
+    client.force_login(person)
+    if factor:
+        proof = {"method": "mfa", "type": "totp", "id": 0, "at": time.time()}
+        session = client.session
+        session[METHODS] = [proof]
+        session[f"{METHODS}_user"] = str(person.pk)
+        session.save()
+    return client
+
+
+METHODS = "account_authentication_methods"
+
+
 @dataclass
 class Cast:
     """Northwind with Priya (may do everything and is listed), Ravi (may only look), Oscar (may order, not listed);
@@ -69,10 +86,11 @@ class Cast:
     sites: dict[str, Site]
 
     def actor(self, name: str) -> Actor:
+        """The person as an actor who has just proved his second factor."""
         person: Person = getattr(self, name)
-        if person.is_staff:
-            return support(person)
-        return enter(person, (self.contoso if name == "olga" else self.northwind).slug)[0]
+        account = self.contoso if name == "olga" else self.northwind
+        actor = support(person) if person.is_staff else enter(person, account.slug)[0]
+        return replace(actor, proved_at=clock.now(), proved_by="totp")
 
 
 def make_cast() -> Cast:

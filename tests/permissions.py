@@ -19,9 +19,10 @@ route                method    sent                          anon  priya    osca
 
 # Outside of an account
 healthz              GET       -                             200   200      200      200      200      200      200
-sign-in              GET,POST  -                             200   200      200      200      200      200      200
-sign-out             POST      -                             302   302      302      302      302      302      302
-sign-out             GET       -                             405   405      405      405      405      405      405
+account_login        GET,POST  -                             200   302      302      302      302      302      302
+mfa_authenticate     GET,POST  -                             302   302      302      302      302      302      302
+account_logout       POST      -                             302   302      302      302      302      302      302
+account_logout       GET       -                             405   405      405      405      405      405      405
 theme                POST      ;theme=dark                   302   302      302      302      302      302      302
 theme                GET       -                             405   405      405      405      405      405      405
 home                 GET       -                             302   302      302      302      302      302      302

@@ -15,7 +15,7 @@ from ampdr import work
 from failover.actions import give_up, request_termination
 from failover.models import Failover
 from inventory.models import VM
-from tests.cast import Cast, drive_to, make_vms, protect, refuse, request, say_yes
+from tests.cast import Cast, drive_to, make_vms, protect, refuse, request, say_yes, sign_in
 
 LISTS = ("northwind/vms/", "northwind/security/fim/")
 YELLOW = "rgb(255, 212, 59)"  # #ffd43b
@@ -35,7 +35,7 @@ def web(transactional_db: None, cast: Cast) -> VM:
 def enter(context: BrowserContext, address: str, person: Any) -> None:
     """Signed in as this person, without the sign-in page."""
     client = Client()
-    client.force_login(person)
+    sign_in(client, person)
     value = client.cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": address}])
 

@@ -14,7 +14,7 @@ from ampdr import clock
 from inventory.models import VM
 from replication.models import Order
 from tests.caller import KEY, NOBODY, Answer, Caller, alike, by_token, said, signed_in, the_document, three_vms
-from tests.cast import Cast, join, make_person, make_vms, protect, request
+from tests.cast import Cast, join, make_person, make_vms, protect, request, sign_in
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_staff_may_here_what_they_may_in_admin(cast: Cast, vms: list[VM]) -> Non
     here = f"tickets/{request(cast, vms[:1]).number}/"
     make_person("clerk@example.com", "Clerk", is_staff=True)
     clerk = Caller()
-    clerk.client.force_login(Person.objects.get(email="clerk@example.com"))
+    sign_in(clerk.client, Person.objects.get(email="clerk@example.com"))
     clerk.client.cookies["csrf"] = clerk.headers["X-CSRFToken"] = "c" * 32
     version = signed_in(cast, "mary").get(here).content["version"]
     yes = {"version": version, "reason": "Go on"}

@@ -22,7 +22,7 @@ from failover.models import Failover, Ticket
 from inventory.models import VM
 from replication.actions import place_order
 from replication.models import Order, Replication
-from tests.cast import Cast, join, make_person, make_vms, say_yes
+from tests.cast import Cast, join, make_person, make_vms, say_yes, sign_in
 
 LISTS = ("vms", "fim", "replication", "replication-none", "orders", "failovers")
 LIST, PAGE, STAFF, SAME = 6, 10, 12, 3  # SAME: session, person, membership with the account's head
@@ -109,7 +109,7 @@ def pages(of: Filled) -> dict[str, str]:
 def test_statements_don_t_grow_with_rows(filled: list[Filled], client: Client) -> None:
     costs: dict[str, list[int]] = {}
     for of in filled:
-        client.force_login(of.person)
+        sign_in(client, of.person)
         client.get(reverse("vms", args=[of.slug]))  # what is made once per process is made
         for name, address in pages(of).items():
             costs.setdefault(name, []).append(statements(client, address))
@@ -120,7 +120,7 @@ def test_statements_don_t_grow_with_rows(filled: list[Filled], client: Client) -
 
 def test_a_page_that_is_open_and_didn_t_change_costs_three(filled: list[Filled], client: Client) -> None:
     of = filled[-1]
-    client.force_login(of.person)
+    sign_in(client, of.person)
     version = Head.objects.get(account__slug=of.slug).version
     addresses = pages(of)
     for name in (*LISTS, "vm"):
@@ -129,7 +129,7 @@ def test_a_page_that_is_open_and_didn_t_change_costs_three(filled: list[Filled],
 
 def test_lists_of_support(filled: list[Filled], cast: Cast, client: Client) -> None:
     cast.mary.groups.add(Group.objects.get(name=SUPPORT))
-    client.force_login(cast.mary)
+    sign_in(client, cast.mary)
     models = [model._meta for model in admin.site._registry]
     addresses = [reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist") for meta in models]
     costs = {address: statements(client, address) for address in addresses}

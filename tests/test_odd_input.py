@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from tests.cast import Cast, make_vms, protect, request
+from tests.cast import Cast, make_vms, protect, request, sign_in
 
 ADDRESSES = (
     "/failovers/FO%00/", "/northwind/failovers/FO%00/", "/northwind/failovers/FO%00/terminate/",
@@ -27,7 +27,7 @@ STAFF = (
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_a_nul_in_an_address(cast: Cast, client: Client, address: str) -> None:
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     assert client.get(address).status_code < 500
 
 
@@ -35,7 +35,7 @@ def test_a_nul_in_an_address(cast: Cast, client: Client, address: str) -> None:
 def test_a_nul_in_an_address_of_admin(cast: Cast, client: Client, address: str) -> None:
     cast.mary.is_superuser = True
     cast.mary.save()
-    client.force_login(cast.mary)
+    sign_in(client, cast.mary)
     assert client.get(address).status_code < 500
 
 
@@ -43,14 +43,14 @@ def test_a_nul_in_a_form(cast: Cast, client: Client) -> None:
     vms = make_vms(cast.northwind, cast.sites["DFW01"], ["web-01"])
     protect(cast, vms)
     ticket = request(cast, vms)
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     sent = {"kind": "test", "site": "DFW01", "key": "key-with-\0-in-it"}
     assert client.post("/northwind/failovers/new/confirm/", sent).status_code < 500
     again = {"vm": str(vms[0].uuid), "kind": "test", "key": "key-with-\0-in-it", "reason": "\0"}
     assert client.post("/northwind/failovers/new/confirm/", again).status_code < 500
     cast.mary.is_superuser = True
     cast.mary.save()
-    client.force_login(cast.mary)
+    sign_in(client, cast.mary)
     decision = {"decision": "reject", "reason": "no\0", "version": "\0"}
     assert client.post(f"/admin/failover/ticket/{ticket.pk}/change/", decision).status_code < 500
     page = client.get(f"/admin/failover/ticket/{ticket.pk}/change/")

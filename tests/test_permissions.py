@@ -27,7 +27,7 @@ from ampdr.api import document
 from failover.actions import version_of
 from failover.models import Ticket
 from replication.models import Replication
-from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes
+from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 from tests.permissions import ADMIN, TABLE
 
 KEY = "permission-table-key"
@@ -182,7 +182,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
 def browser(person: Person | None) -> Client:
     client = Client(raise_request_exception=False)
     if person:
-        client.force_login(person)
+        sign_in(client, person)
     return client
 
 

@@ -14,7 +14,7 @@ from failover.models import Failover
 from inventory.models import VM
 from replication.actions import place_order
 from replication.models import RecoveryPoint, Replication
-from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes
+from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 
 WEB, TEST = "/northwind/vms/web-01/", "/northwind/vms/web-01/test/"
 OFFERS = ("Order replication", "Request test failover", "Request live failover", "Stop replication")
@@ -23,7 +23,7 @@ OFFERS = ("Order replication", "Request test failover", "Request live failover",
 @pytest.fixture
 def web(cast: Cast, client: Client) -> VM:
     """web-01, not protected yet; Priya looks."""
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     return make_vms(cast.northwind, cast.sites["DFW01"], ["web-01"], address="10.20.1.31")[0]
 
 
@@ -133,7 +133,7 @@ def test_without_read_nothing_of_replication(cast: Cast, client: Client, web: VM
     say_yes(cast, request(cast, [web], kind))
     work.drive()
     somebody(cast, Permission.READ_VMS, Permission.VIEW_ACTIVITY)
-    client.force_login(cast.northwind.memberships.get(person__email="nadia@example.com").person)
+    sign_in(client, cast.northwind.memberships.get(person__email="nadia@example.com").person)
     html = look(client)
     assert ('class="fo"' in html) == (kind == "live")
     assert ("PHX01-Recovery" in html) == (kind == "live")
@@ -142,13 +142,13 @@ def test_without_read_nothing_of_replication(cast: Cast, client: Client, web: VM
 
 
 def test_each_is_offered_what_he_may_and_told_whom_to_ask(cast: Cast, client: Client, web: VM) -> None:
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     html = look(client)
     assert offered(html) == [] and "you need Write Server Replication" in html and "priya@example.com" in html
     protect(cast, [web])
     html = look(client)
     assert offered(html) == [] and "Support keeps the list" in html and "+1 555 0100" in html
-    client.force_login(cast.oscar)
+    sign_in(client, cast.oscar)
     html = look(client)
     assert offered(html) == ["Stop replication"] and "Support keeps the list" in html
 
@@ -161,7 +161,7 @@ def test_a_vm_that_cant_be_ordered_says_why(cast: Cast, client: Client, web: VM)
 
 def test_another_accounts_vm_is_as_absent_as_a_made_up_one(cast: Cast, client: Client, web: VM) -> None:
     make_vms(cast.contoso, cast.sites["DFW01"], ["theirs"])
-    client.force_login(cast.olga)
+    sign_in(client, cast.olga)
     assert client.get("/contoso/vms/theirs/").status_code == 200
     answers = [client.get(f"/contoso/vms/{slug}/") for slug in ("web-01", "never-was", "web-01/test", "never-was/test")]
     assert {response.status_code for response in answers} == {404}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -57,6 +60,8 @@ class AccountAdmin(Shelf):
 
 # ---- People ----------------------------------------------------------------------------------------------------------
 
+for theirs in (Authenticator, EmailAddress, UserSession):
+    admin.site.unregister(theirs)  # people look after these themselves, on their profile
 admin.site.unregister(Group)  # who is in the group is said on the person; what it may do, in accounts.actions
 
 

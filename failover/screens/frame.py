@@ -41,8 +41,8 @@ MENU: tuple[tuple[str, tuple[Screen, ...]], ...] = (
         "Security",
         (
             Screen("FIM", "fim", "file-check-2", "read_fim"),
-            Screen("Malware Protection", "malware", "bug", "read_malware"),
-            Screen("Patching", "patching", "package-check", "read_patching"),
+            Screen("Malware Protection", "malware", "bug", "read_avam"),
+            Screen("Patching", "patching", "package-check", "read_packages"),
         ),
     ),
     (
@@ -57,8 +57,8 @@ MENU: tuple[tuple[str, tuple[Screen, ...]], ...] = (
         (
             Screen("Users", "users", "users", "read_identity"),
             Screen("Roles + Permissions", "roles", "user-cog", "read_identity"),
-            Screen("Authorized users", "authorized-users", "user-check"),
-            Screen("Activity", "activity", "history", "read_activity"),
+            Screen("Authorized users", "authorized-users", "user-check", "read_identity"),
+            Screen("Activity", "activity", "history", "view_activity"),
         ),
     ),
 )

@@ -13,14 +13,14 @@ from failover.actions import version_of
 from failover.models import Ticket
 from inventory.models import VM
 from replication.providers.sites import provider_of
-from tests.cast import Cast, make_vms, protect
+from tests.cast import Cast, make_vms, protect, sign_in
 
 QUEUE = "/admin/failover/ticket/"
 
 
 def signed_in(person: Person) -> Client:
     client = Client()
-    client.force_login(person)
+    sign_in(client, person)
     return client
 
 

@@ -8,7 +8,7 @@ from django.test import Client
 
 from ampdr import clock, work
 from inventory.models import VM
-from tests.cast import Cast, make_vms, request, say_yes
+from tests.cast import Cast, make_vms, request, say_yes, sign_in
 from tests.test_lists.reading import get, listing, main
 
 
@@ -23,7 +23,7 @@ def test_fim_judges_by_the_last_report_and_its_numbers_are_its_rows(cast: Cast, 
     }  # fmt: skip
     for name, facts in reports.items():
         VM.objects.filter(name=name).update(**facts)
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     html = get(client, "security/fim")
     assert [pills[0] for _, _, pills in listing(html)] == [
         "Secured", "Warning", "Warning", "Critical", "No report", "Warning", "No report",

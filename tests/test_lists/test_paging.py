@@ -11,7 +11,7 @@ from ampdr.lifecycle import PORTAL, changes
 from failover.screens import Filters, rows
 from inventory.actions import relist
 from inventory.models import VM
-from tests.cast import Cast, make_vms, request, say_yes
+from tests.cast import Cast, make_vms, request, say_yes, sign_in
 from tests.test_lists.reading import SCREENS, get, listing, make_many
 
 
@@ -29,7 +29,7 @@ def walk(client: Client, start: str, rel: str) -> list[list[str]]:
 
 def test_120_equal_names_forward_and_back_without_gap_or_repeat(cast: Cast, client: Client) -> None:
     made = make_many(cast, 120, lambda n: ("same", "Same", "SAME")[n % 3])
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     forward = walk(client, "?size=25", "next")
     assert [len(page) for page in forward] == [25, 25, 25, 25, 20]
     assert [uuid for page in forward for uuid in page] == [str(vm.uuid) for vm in made]
@@ -103,6 +103,6 @@ def test_a_forged_place_is_no_place(cast: Cast, client: Client, web: VM) -> None
 
 
 def test_an_account_without_vms_says_what_will_be_here(cast: Cast, client: Client) -> None:
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     for screen in SCREENS:
         assert "No virtual machines yet" in get(client, screen)

@@ -12,7 +12,7 @@ from accounts.models import Head, Permission, Role
 from ampdr import clock, work
 from failover.screens import Filters, rows
 from inventory.models import VM
-from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes
+from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 from tests.test_lists.reading import LIVE, SCREENS, TEST, count, get, listing, main, make_many
 
 
@@ -27,7 +27,7 @@ def test_without_read_the_rows_and_icons_and_nothing_of_replication(cast: Cast, 
     say_yes(cast, request(cast, [web], "live"))
     say_yes(cast, request(cast, [VM.objects.get(name="db-01")]))
     work.drive()
-    client.force_login(somebody(cast, Permission.READ_VMS, Permission.READ_FIM))
+    sign_in(client, somebody(cast, Permission.READ_VMS, Permission.READ_FIM))
     wanted = [("web-01", LIVE), ("db-01", ""), ("db-01 - Test", TEST)]
     for query in ({}, {"state": "protected"}, {"state": "live"}):
         html = main(get(client, "vms", **query))
@@ -43,27 +43,27 @@ def test_without_read_the_rows_and_icons_and_nothing_of_replication(cast: Cast, 
 
 
 def test_fim_alone_and_vms_alone(cast: Cast, client: Client, web: VM) -> None:
-    client.force_login(somebody(cast, Permission.READ_FIM))
+    sign_in(client, somebody(cast, Permission.READ_FIM))
     assert client.get("/northwind/vms/").status_code == 403
     assert client.get("/northwind/vms/web-01/").status_code == client.get("/northwind/vms/nothing/").status_code == 403
     assert len(listing(get(client, "security/fim"))) == 2
     client.logout()
     Role.objects.filter(name=Permission.READ_FIM).update(permissions=[Permission.READ_VMS])
-    client.force_login(cast.northwind.memberships.get(person__email="nadia@example.com").person)
+    sign_in(client, cast.northwind.memberships.get(person__email="nadia@example.com").person)
     assert client.get("/northwind/security/fim/").status_code == 403
     assert len(listing(get(client))) == 2
 
 
 def test_who_may_only_look_is_told_whom_to_ask_and_offered_nothing(cast: Cast, client: Client, web: VM) -> None:
     make_vms(cast.northwind, cast.sites["DFW01"], ["bare-01"])
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     html = main(get(client))
     assert "Write Server Replication" in html and "priya@example.com" in html
     assert not re.search(r"Order replication|Request failover|data-pick|type=\"checkbox\"", html)
-    client.force_login(cast.oscar)  # may order, isn't listed
+    sign_in(client, cast.oscar)  # may order, isn't listed
     html = main(get(client))
     assert "Order replication of" in html and "Request failover" not in html
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     html = main(get(client))
     assert "Order replication of" in html and "Request failover of" in html
 
@@ -77,14 +77,14 @@ def test_stand_ins_have_no_check_box(cast: Cast, client: Client, web: VM) -> Non
 
 
 def test_another_account_sees_its_own_alone(cast: Cast, client: Client, web: VM) -> None:
-    client.force_login(cast.olga)
+    sign_in(client, cast.olga)
     for screen in SCREENS:
         assert "No virtual machines yet" in client.get(f"/contoso/{screen}/").content.decode()
         assert client.get(f"/northwind/{screen}/").status_code == 404
 
 
 def test_an_account_begins_with_its_vms(cast: Cast, client: Client) -> None:
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     response = client.get("/northwind/")
     assert (response.status_code, response["Location"]) == (302, "/northwind/vms/")
 
@@ -94,7 +94,7 @@ def test_the_same_few_statements_for_1_50_and_200_rows(
     cast: Cast, client: Client, screen: str, django_assert_max_num_queries: Any
 ) -> None:
     make_many(cast, 1, lambda n: "one")
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     get(client, screen)
     counts = [count(client, screen)]
     for number in (50, 200):
@@ -108,7 +108,7 @@ def test_the_same_few_statements_for_1_50_and_200_rows(
         counts.append(count(client, screen))
     assert len(set(counts)) == 1, counts
     for person in (cast.priya, cast.ravi):
-        client.force_login(person)
+        sign_in(client, person)
         get(client, screen)
         with django_assert_max_num_queries(6):
             get(client, screen, size="100")

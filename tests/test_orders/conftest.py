@@ -3,11 +3,11 @@
 import pytest
 from django.test import Client
 
-from tests.cast import Cast
+from tests.cast import Cast, sign_in
 
 
 @pytest.fixture
 def client(cast: Cast) -> Client:
     client = Client()
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     return client

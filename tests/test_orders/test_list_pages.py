@@ -10,7 +10,7 @@ from ampdr import work
 from inventory.models import VM
 from replication.actions import stop_replication
 from replication.models import RecoveryPoint
-from tests.cast import Cast, protect, request, say_yes
+from tests.cast import Cast, protect, request, say_yes, sign_in
 from tests.test_orders.asking import KEY, servers, statements
 from tests.test_orders.reading import NEW, TOP, Answer, chosen, ordered, text
 
@@ -56,7 +56,7 @@ def test_not_protected_says_what_can_be_ordered_and_why_not(cast: Cast, client: 
     words = text(client.get(f"{TOP}not-protected/"))
     assert "London (LHR01) has no failover site." in words and "Order replication of build-07" in words
     assert "web-01" not in words and "Not protected 2" in words
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     assert "Order replication of build-07" not in text(client.get(f"{TOP}not-protected/"))
 
 

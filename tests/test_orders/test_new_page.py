@@ -15,7 +15,7 @@ from ampdr import clock, work
 from inventory.models import VM
 from replication.models import Order, Replication
 from replication.views.stop import end_of_cycle
-from tests.cast import Cast, make_vms, protect, request
+from tests.cast import Cast, make_vms, protect, request, sign_in
 from tests.test_orders.asking import KEY, servers, simulate, state_of
 from tests.test_orders.reading import NEW, TOP, chosen, hidden, ordered, text
 
@@ -122,7 +122,7 @@ def test_refusals_come_in_their_order(cast: Cast, client: Client) -> None:
     assert {page.status_code for page in absent} == {404}
     assert len({page.content for page in absent}) == 1
     assert client.post(NEW, {"key": KEY, "vm": str(theirs.uuid)}).status_code == 404
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     for page in (client.get(NEW), client.get(f"{NEW}?{chosen(vm)}"), client.post(NEW, {"key": KEY, "vm": vm.uuid})):
         assert page.status_code == 403
         assert "Write Server Replication" in text(page) and "Priya Raman" in text(page)
@@ -189,7 +189,7 @@ def test_a_failover_holds_its_vm_and_is_named(cast: Cast, client: Client) -> Non
 def test_stopping_is_refused_to_whoever_may_only_look(cast: Cast, client: Client) -> None:
     (vm,) = servers(cast, "web-01")
     protect(cast, [vm])
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     for page in (client.get(f"{TOP}stop/?{chosen(vm)}"), client.post(f"{TOP}stop/", {"vm": vm.uuid, "key": KEY})):
         assert page.status_code == 403 and "Priya Raman" in text(page)
     assert state_of(vm) == ("protected", "protected")

@@ -12,7 +12,7 @@ from accounts.models import Head
 from ampdr import clock, work
 from replication.actions import place_order
 from replication.models import Replication
-from tests.cast import Cast, make_vms, protect
+from tests.cast import Cast, make_vms, protect, sign_in
 from tests.test_orders.asking import KEY, servers, simulate, statements
 from tests.test_orders.reading import TOP, marks, ordered, poll, pretend, text
 
@@ -134,6 +134,6 @@ def test_a_foreign_order_is_as_absent_as_a_made_up_one(cast: Cast, client: Clien
 
 def test_who_may_only_look_sees_the_order_without_its_buttons(cast: Cast, client: Client) -> None:
     order = ordered(cast, *servers(cast, "web-01"))
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     page = client.get(f"{TOP}orders/{order.number}/")
     assert page.status_code == 200 and "Cancel remaining" not in text(page)

@@ -6,12 +6,12 @@ import pytest
 from django.test import Client
 
 from inventory.models import VM
-from tests.cast import Cast, make_vms, protect
+from tests.cast import Cast, make_vms, protect, sign_in
 
 
 @pytest.fixture
 def priya(cast: Cast, client: Client) -> Client:
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     return client
 
 

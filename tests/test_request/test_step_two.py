@@ -16,7 +16,7 @@ from failover.models import Failover, Ticket
 from inventory.models import VM
 from replication.actions import stop_replication
 from replication.models import RecoveryPoint, Replication
-from tests.cast import Cast, join, request, say_yes
+from tests.cast import Cast, join, request, say_yes, sign_in
 from tests.test_request.pages import CONFIRM, NEW, form, link, preview, text
 
 
@@ -177,7 +177,7 @@ def test_four_refusals_have_four_texts(cast: Cast, client: Client, vms: list[VM]
     AuthorizedUser.objects.create(account=cast.northwind, person=cast.tom)
     pages = {}
     for name in ("mary", "tom", "oscar"):
-        client.force_login(getattr(cast, name))
+        sign_in(client, getattr(cast, name))
         answer = client.get(f"{NEW}?{link(vms)}")
         assert answer.status_code == 403
         pages[name] = text(answer)

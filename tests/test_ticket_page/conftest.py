@@ -12,13 +12,13 @@ from failover.actions import (
 )
 from failover.models import Ticket
 from inventory.models import VM
-from tests.cast import Cast, make_vms, protect, request, say_yes
+from tests.cast import Cast, make_vms, protect, request, say_yes, sign_in
 from tests.test_ticket_page.seen import end, fault, push
 
 
 @pytest.fixture
 def priya(cast: Cast, client: Client) -> Client:
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     return client
 
 

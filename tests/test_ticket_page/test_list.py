@@ -13,7 +13,7 @@ from failover.actions import (
 )
 from failover.models import Ticket
 from failover.views.tickets import STATES
-from tests.cast import Cast, make_vms, protect, request
+from tests.cast import Cast, make_vms, protect, request, sign_in
 from tests.test_ticket_page.seen import (
     LIST,
     statements,
@@ -106,6 +106,6 @@ def test_the_list_costs_the_same_for_1_50_and_200_lines_and_pages_by_keyset(cast
 
 
 def test_another_accounts_tickets_are_in_no_list(cast: Cast, client: Client, seven: dict[str, Ticket]) -> None:
-    client.force_login(cast.olga)
+    sign_in(client, cast.olga)
     assert re.findall(r"FO-\d+", words(client.get("/contoso/failovers/").content.decode())) == []
     assert re.findall(r"FO-\d+", words(client.get("/contoso/failovers/", {"q": "running"}).content.decode())) == []

@@ -16,7 +16,7 @@ from failover.actions import (
 )
 from failover.models import Ticket
 from inventory.models import VM
-from tests.cast import Cast, make_vms, protect, request, say_yes
+from tests.cast import Cast, make_vms, protect, request, say_yes, sign_in
 from tests.test_ticket_page.seen import (
     LIST,
     buttons,
@@ -48,7 +48,7 @@ def test_another_accounts_ticket_and_a_made_up_one_are_alike(
 
 def test_who_is_not_listed_may_look_and_not_touch(cast: Cast, client: Client, vms: list[VM]) -> None:
     ticket = run(cast, vms[:1])
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     html = page(client, ticket)
     assert buttons(html) == set() and "Support keeps the list" in words(html)
     assert "Request failover" not in words(client.get(LIST).content.decode())
@@ -60,7 +60,7 @@ def test_who_is_not_listed_may_look_and_not_touch(cast: Cast, client: Client, vm
 def test_without_read_every_number_is_forbidden_alike(cast: Cast, client: Client, vms: list[VM]) -> None:
     ticket = request(cast, vms[:1])
     cast.priya.memberships.get().roles.set([])
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     for address in (LIST, f"{LIST}{ticket}/", f"{LIST}FO-999999/", f"{LIST}{ticket}/terminate/", f"{LIST}new/"):
         answer = client.get(address)
         assert answer.status_code == 403 and "Read Server Replication" in words(answer.content.decode())
@@ -73,17 +73,17 @@ def test_the_short_address_leads_a_member_to_his_account(cast: Cast, client: Cli
     short = f"/failovers/{ticket}/"
     assert client.get(short)["Location"].startswith("/sign-in/")
     assert client.get("/failovers/FO-999999/").status_code == 302
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     assert client.get(short)["Location"] == f"{LIST}{ticket}/"
     answers = []
-    client.force_login(cast.olga)
+    sign_in(client, cast.olga)
     answers += [client.get(short), client.get("/failovers/FO-999999/")]
     assert {answer.status_code for answer in answers} == {404} and answers[0].content == answers[1].content
     cast.ravi.memberships.get().roles.set([])
-    client.force_login(cast.ravi)
+    sign_in(client, cast.ravi)
     assert client.get(short).status_code == 404
     cast.priya.memberships.update(enabled=False)
-    client.force_login(cast.priya)
+    sign_in(client, cast.priya)
     assert client.get(short).status_code == 404
 
 

@@ -24,7 +24,7 @@ from failover.actions import (
 from failover.models import Failover, Ticket
 from inventory.models import VM
 from replication.providers.sites import provider_of
-from tests.cast import Cast, request, say_yes, states
+from tests.cast import Cast, request, say_yes, sign_in, states
 from tests.test_ticket_page.seen import (
     LIST,
     buttons,
@@ -99,7 +99,7 @@ def test_another_persons_second_confirmation_names_the_first(cast: Cast, client:
     ticket = run(cast, vms[:1])
     confirm(cast.actor("priya"), ticket)
     cast.oscar.listings.create(account=cast.northwind)
-    client.force_login(cast.oscar)
+    sign_in(client, cast.oscar)
     answer = client.post(f"{LIST}{ticket}/works/")
     assert answer.status_code == 409 and "Priya Raman was first" in words(answer.content.decode())
 

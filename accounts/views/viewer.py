@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from allauth.account.authentication import get_authentication_records
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -48,7 +51,8 @@ class Viewer:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         try:
-            request.actor, request.head = enter(request.user, kwargs.pop("account"))  # type: ignore[attr-defined]
+            actor, request.head = enter(request.user, kwargs.pop("account"))  # type: ignore[attr-defined]
+            request.actor = proved(request, actor)  # type: ignore[attr-defined]
         except Refusal as refusal:
             return refusal_page(request, refusal)
         return None
@@ -63,10 +67,19 @@ class Viewer:
 viewer = Viewer
 
 
+def proved(request: HttpRequest, actor: Actor) -> Actor:
+    """The actor with what this session knows of his second factor."""
+    records = get_authentication_records(request, request.user)
+    last = next((record for record in reversed(records) if record["method"] == "mfa"), None)
+    if last is None:
+        return actor
+    return replace(actor, proved_at=datetime.fromtimestamp(last["at"], UTC), proved_by=last["type"])
+
+
 def home(request: HttpRequest) -> HttpResponse:
     """`/` leads to the only or last used account; Support's people to admin."""
     if not request.user.is_authenticated:
-        return redirect("sign-in")
+        return redirect("account_login")
     mine = Account.objects.filter(memberships__person=request.user, memberships__enabled=True).order_by("name")
     accounts = list(mine)
     if request.user.is_staff and not accounts:

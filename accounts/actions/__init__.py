@@ -1,0 +1,36 @@
+"""What people may do with accounts, people, roles, lists and tokens."""
+
+from accounts.actions.entering import administrators, enter, enter_by_token, explain, open_token, support
+from accounts.actions.house import SUPPORT, SUPPORT_MAY, furnish, furnish_support
+from accounts.actions.members import add_member, change_member, create_account, list_authorized, unlist, update_listing
+from accounts.actions.people import change_person, create_person, note_new_password
+from accounts.actions.rights import checked, need_superuser, support_only
+from accounts.actions.tokens import add_token, issue_token, receive
+
+__all__ = [
+    "SUPPORT",
+    "SUPPORT_MAY",
+    "add_member",
+    "add_token",
+    "administrators",
+    "change_member",
+    "change_person",
+    "checked",
+    "create_account",
+    "create_person",
+    "enter",
+    "enter_by_token",
+    "explain",
+    "furnish",
+    "furnish_support",
+    "issue_token",
+    "list_authorized",
+    "need_superuser",
+    "note_new_password",
+    "open_token",
+    "receive",
+    "support",
+    "support_only",
+    "unlist",
+    "update_listing",
+]

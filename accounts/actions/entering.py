@@ -1,0 +1,93 @@
+"""Entering an account: as a person, by a token, as Support; and what helps who may not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.postgres.aggregates import ArrayAgg, BoolOr, JSONBAgg
+from django.db.models import Exists, OuterRef, Q
+from django.utils.crypto import constant_time_compare
+
+from accounts.models import AuthorizedUser, Head, Membership, Permission, Person, Token
+from ampdr import clock
+from ampdr.errors import Absent, Forbidden
+from ampdr.lifecycle import Actor
+
+A_MINUTE = timedelta(minutes=1)
+
+
+def enter(person: Person, slug: str, via: str = "page") -> tuple[Actor, Head]:
+    """The person as an actor in this account, and the account's head, in one statement. Absent if not a member."""
+    listed = AuthorizedUser.objects.filter(account=OuterRef("account"), person=OuterRef("person"))
+    membership = (
+        Membership.objects.filter(person=person, account__slug=slug, enabled=True)
+        .select_related("account__head")
+        .annotate(
+            granted=JSONBAgg("roles__permissions", filter=Q(roles__isnull=False)),
+            all_granted=BoolOr("roles__all_permissions", default=False),
+            role_names=ArrayAgg("roles__name", filter=Q(roles__isnull=False), default=[]),
+            listed=Exists(listed),
+        )
+        .first()
+    )
+    if membership is None:
+        raise Absent
+    account = membership.account
+    granted = set(Permission.values) if membership.all_granted else set().union(*(membership.granted or []))
+    actor = Actor(
+        name=person.name, person_id=person.pk, via=via, account_id=account.pk, account_slug=account.slug,
+        account_name=account.name, permissions=frozenset(granted), roles=tuple(sorted(membership.role_names)),
+        listed=membership.listed,
+    )  # fmt: skip
+    return actor, account.head
+
+
+def support(person: Person, via: str = "admin") -> Actor:
+    """A person of Support as an actor. The doors check that he is staff; the verbs check it again."""
+    return Actor(name=person.name, person_id=person.pk, staff=person.is_staff, via=via)
+
+
+def administrators(account_id: int) -> list[Any]:
+    """Who can give permissions in this account: name and e-mail of its enabled administrators."""
+    found = Person.objects.filter(
+        memberships__account=account_id, memberships__enabled=True, memberships__roles__all_permissions=True
+    )
+    return list(found.order_by("name").distinct().values("name", "email"))
+
+
+def explain(refusal: Forbidden, actor: Actor) -> None:
+    """Adds to a refusal what helps: the permission's label, the person's roles, and who can give the permission."""
+    code = refusal.facts.get("permission")
+    if code in Permission.values:
+        refusal.title = f"You need the permission {Permission(code).label}"
+        refusal.facts["permission"] = Permission(code).label
+    if code:
+        refusal.facts |= {"roles": actor.roles, "administrators": administrators(actor.account_id or 0)}
+
+
+def open_token(secret: str) -> Token | None:
+    """The token with this secret, if it opens anything now."""
+    found = Token.objects.select_related("person", "account").filter(prefix=Token.prefix_of(secret)).first()
+    if found is None or not constant_time_compare(found.digest, Token.digest_of(secret)):
+        return None
+    ended = found.expires_at is not None and found.expires_at <= clock.now()
+    return None if ended or not found.person.is_active else found
+
+
+def enter_by_token(secret: str, slug: str) -> tuple[Actor, Head] | None:
+    """The token's owner as an actor, with the permissions that both he and the token have; None if it opens nothing.
+
+    A token opens one account: for it every other one is Absent, as one that was never made. `last_used_at` is right
+    to the minute, so that reading is not writing.
+    """
+    token = open_token(secret)
+    if token is None:
+        return None
+    if token.account.slug != slug:
+        raise Absent
+    actor, head = enter(token.person, slug, via="token")
+    if token.last_used_at is None or clock.now() - token.last_used_at > A_MINUTE:
+        Token.objects.filter(pk=token.pk).update(last_used_at=clock.now())
+    return replace(actor, permissions=actor.permissions & frozenset(token.scopes)), head

@@ -1,0 +1,5 @@
+"""Addresses of people's pages, below /<account>/."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

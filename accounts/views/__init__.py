@@ -1,0 +1,5 @@
+"""The pages of accounts and people."""
+
+from accounts.views.viewer import Viewer, Visit, home, viewer
+
+__all__ = ["Viewer", "Visit", "home", "viewer"]

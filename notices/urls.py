@@ -1,0 +1,5 @@
+"""Addresses of notices and conversations, below /<account>/."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
