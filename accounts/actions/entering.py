@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr, JSONBAgg
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.crypto import constant_time_compare
 
-from accounts.models import AuthorizedUser, Head, Membership, Permission, Person, Token
+from accounts.models import AuthorizedUser, Head, MachineToken, Membership, Permission, Person, Token
 from ampdr import clock
 from ampdr.errors import Absent, Forbidden
 from ampdr.lifecycle import Actor
 
 A_MINUTE = timedelta(minutes=1)
+T = TypeVar("T", Token, MachineToken)
 
 
 def enter(person: Person, slug: str, via: str = "page") -> tuple[Actor, Head]:
@@ -68,19 +69,37 @@ def explain(refusal: Forbidden, actor: Actor) -> None:
 
 
 def open_token(secret: str) -> Token | None:
-    """The token with this secret, if it opens anything now."""
-    found = Token.objects.select_related("person", "account").filter(prefix=Token.prefix_of(secret)).first()
+    """The person's token with this secret, if it opens anything now."""
+    found = _with_secret(Token.objects.select_related("person", "account"), secret)
+    return found if found and found.person.is_active else None
+
+
+def open_machine_token(secret: str) -> MachineToken | None:
+    """The machine's token with this secret, if it opens anything now."""
+    found = _with_secret(MachineToken.objects.select_related("account"), secret)
+    if found:
+        _note_use(found)
+    return found
+
+
+def _with_secret(tokens: QuerySet[T], secret: str) -> T | None:
+    """Found by the prefix, compared by the hash; one that was revoked or has expired is none."""
+    found = tokens.filter(prefix=Token.prefix_of(secret), revoked_at=None).first()
     if found is None or not constant_time_compare(found.digest, Token.digest_of(secret)):
         return None
-    ended = found.expires_at is not None and found.expires_at <= clock.now()
-    return None if ended or not found.person.is_active else found
+    return found if found.expires_at is None or found.expires_at > clock.now() else None
+
+
+def _note_use(token: Token | MachineToken) -> None:
+    """`last_used_at` is right to the minute, so that reading is not writing."""
+    if token.last_used_at is None or clock.now() - token.last_used_at > A_MINUTE:
+        type(token).objects.filter(pk=token.pk).update(last_used_at=clock.now())
 
 
 def enter_by_token(secret: str, slug: str) -> tuple[Actor, Head] | None:
     """The token's owner as an actor, with the permissions that both he and the token have; None if it opens nothing.
 
-    A token opens one account: for it every other one is Absent, as one that was never made. `last_used_at` is right
-    to the minute, so that reading is not writing.
+    A token opens one account: for it every other one is Absent, as one that was never made.
     """
     token = open_token(secret)
     if token is None:
@@ -88,6 +107,5 @@ def enter_by_token(secret: str, slug: str) -> tuple[Actor, Head] | None:
     if token.account.slug != slug:
         raise Absent
     actor, head = enter(token.person, slug, via="token")
-    if token.last_used_at is None or clock.now() - token.last_used_at > A_MINUTE:
-        Token.objects.filter(pk=token.pk).update(last_used_at=clock.now())
+    _note_use(token)
     return replace(actor, permissions=actor.permissions & frozenset(token.scopes)), head
