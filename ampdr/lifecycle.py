@@ -202,10 +202,13 @@ class Change:
     def at(self) -> datetime:
         return self._batch.at
 
-    def fire(self, subjects: QuerySet[Any], move: str, **facts: Any) -> list[Any]:
+    def fire(
+        self, subjects: QuerySet[Any], move: str, *, noted: Mapping[str, Any] | None = None, **facts: Any
+    ) -> list[Any]:
         """Moves every subject, or none. Hands back a named tuple for each: pk, state (before), `CARRIES`.
 
-        `facts` are columns that get the same value (or expression) on every subject, in the same UPDATE.
+        `facts` are columns that get the same value (or expression) on every subject, in the same UPDATE; `noted` are
+        facts that stand in the record alone.
         Raises IllegalTransition (409), naming who was first, when one is in a state the move doesn't start from.
         """
         model = subjects.model
@@ -218,13 +221,13 @@ class Change:
         if rows:
             locked = model._default_manager.filter(pk__among=[row.pk for row in rows])
             locked.update(state=step.target, state_since=self.at, **facts)
-            self._note_moves(model, rows, f"{life.kind}.{move}", step.target)
+            self._note_moves(model, rows, f"{life.kind}.{move}", step.target, noted or {})
         return rows
 
-    def begin(self, subjects: QuerySet[Any], event: str) -> None:
+    def begin(self, subjects: QuerySet[Any], event: str, **facts: Any) -> None:
         """Writes down that these subjects were just inserted, in their first state."""
         life: Lifecycle = subjects.model.LIFECYCLE
-        self.note(subjects, f"{life.kind}.{event}", to_state=life.initial)
+        self.note(subjects, f"{life.kind}.{event}", to_state=life.initial, **facts)
 
     def note(
         self, subjects: QuerySet[Any], event: str, *, from_state: str = "", to_state: str = "", **facts: Any
@@ -240,12 +243,15 @@ class Change:
         """Raises these accounts' versions, so that open pages look again, where nothing else would."""
         self._batch.touched.update(account_ids)
 
-    def _note_moves(self, model: type[Any], rows: Iterable[Any], event: str, target: str) -> None:
+    def _note_moves(
+        self, model: type[Any], rows: Iterable[Any], event: str, target: str, noted: Mapping[str, Any]
+    ) -> None:
         by_source: dict[str, list[int]] = defaultdict(list)
         for row in rows:
             by_source[row.state].append(row.pk)
         for source, keys in by_source.items():
-            self.note(model._default_manager.filter(pk__among=keys), event, from_state=source, to_state=target)
+            moved = model._default_manager.filter(pk__among=keys)
+            self.note(moved, event, from_state=source, to_state=target, **noted)
 
 
 @contextmanager
