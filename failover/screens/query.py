@@ -13,12 +13,13 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import Exists, Func, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Lower
 
 from accounts.models import Permission
 from ampdr.errors import Invalid
 from ampdr.lifecycle import Actor
+from ampdr.pages import Place
 from failover.models import Failover
 from failover.screens.security import SECURITY, fim_status
 from inventory.models import GROUPS, VM, Role, Site
@@ -119,13 +120,6 @@ def _named(text: str) -> Q:
         return wanted | Q(address=str(ipaddress.ip_address(text)))
     except ValueError:
         return wanted
-
-
-class Place(Func):
-    """A row's place in the order of lists, compared as a whole: that is what the indexes of lists are made for."""
-
-    template = "ROW(%(expressions)s)"
-    output_field = TextField()
 
 
 def _cut(found: QuerySet[VM], filters: Filters) -> Page:

@@ -19,13 +19,13 @@ from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Refusal
 from ampdr.lifecycle import Actor, State
+from ampdr.pages import Cut, cut
 from ampdr.views import page_or_part
 from failover import actions
 from failover.actions import Lines, lines_of, need_read, ticket_word
 from failover.lifecycle import SHOWN
 from failover.models import Failover, Kind, Ticket
 from failover.views.facts import expected
-from failover.views.pages import Cut, cut
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from failover.views.timeline import coming, events, past
 

@@ -15,10 +15,10 @@ from django.http import HttpResponse
 from accounts.models import Permission
 from accounts.views import Visit
 from ampdr.lifecycle import Actor, State
+from ampdr.pages import cut
 from ampdr.views import page_or_part, unchanged
 from failover.actions import Lines, lines_of, need_read, ticket_word
 from failover.models import Failover, Kind, Named, Ticket
-from failover.views.pages import cut
 from inventory.models import VM
 
 KINDS = {Kind.LIVE.value: "Live failover", Kind.TEST.value: "Test failover", Kind.TERMINATE.value: "Termination"}

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.signing import BadSignature, Signer
-from django.db.models import Q, QuerySet, Value
-
-from failover.screens.query import Place
+from django.db.models import Func, Q, QuerySet, TextField, Value
 
 SIZE = 50
-_signer = Signer(sep=".", salt="place in a list of failovers")
+
+
+class Place(Func):
+    """A row's place in the order of a list, compared as a whole: that is what the indexes of lists are made for."""
+
+    template = "ROW(%(expressions)s)"
+    output_field = TextField()
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ def cut(found: QuerySet[Any], order: Sequence[str], query: Mapping[str, str], do
 
     One row more than the page is read: it tells whether the way goes on.
     """
-    before, after = _read(query.get("before", "")), _read(query.get("after", ""))
+    signer = Signer(sep=".", salt=f"place in {found.model._meta.label} by {', '.join(order)}")
+    before, after = (_read(signer, query.get(name, "")) for name in ("before", "after"))
     back, place = before is not None, before or after
     falling = down != back
     onward = found.alias(place=Place(*order)).filter(_beyond(place, falling)) if place else found
@@ -37,25 +42,24 @@ def cut(found: QuerySet[Any], order: Sequence[str], query: Mapping[str, str], do
     more, got = len(got) > SIZE, got[:SIZE]
     got = got[::-1] if back else got
     earlier, later = (more, True) if back else (place is not None, more)
-    return Cut(got, _write(got[0], order) if got and earlier else "", _write(got[-1], order) if got and later else "")
+    ends = (signer.sign_object([_value(row, name) for name in order]) for row in (got[0], got[-1])) if got else ("", "")
+    first, last = ends
+    return Cut(got, first if earlier else "", last if later else "")
 
 
 def _beyond(place: Place, falling: bool) -> Q:
     return Q(place__lt=place) if falling else Q(place__gt=place)
 
 
-def _write(row: Any, order: Sequence[str]) -> str:
-    return _signer.sign_object([_value(row, name) for name in order])
-
-
 def _value(row: Any, path: str) -> Any:
     for name in path.split("__"):
         row = getattr(row, name)
-    return row
+    return row if isinstance(row, int) else str(row)  # the database reads a time or a uuid from its words
 
 
-def _read(place: str) -> Place | None:
+def _read(signer: Signer, place: str) -> Place | None:
+    """What isn't a place in this very list is none."""
     try:
-        return Place(*[Value(value) for value in _signer.unsign_object(place)])
+        return Place(*[Value(value) for value in signer.unsign_object(place)])
     except (BadSignature, ValueError):
         return None
