@@ -88,8 +88,9 @@ class Preference(models.Model):
 
 
 class Turn(models.TextChoices):
-    """Who is to write next, by who wrote last."""
+    """Who is to write next, by who wrote last; of a failover ticket nobody may have written yet."""
 
+    NOBODY = "", "Nobody wrote yet"
     SUPPORT = "support", "Waiting for Support"
     CUSTOMER = "customer", "Waiting for you"
 
@@ -114,10 +115,12 @@ class Conversation(models.Model):
     kind = models.CharField(max_length=8, choices=Kind)
     about = models.CharField(max_length=16, blank=True, default="")  # the RO-number of an order's line, say
     title = models.CharField(max_length=200)
-    word = models.CharField(max_length=40, blank=True, default="")  # a ticket's state; empty: by turn and closed_at
+    word = models.CharField(max_length=80, blank=True, default="")  # a ticket's state; empty: by turn and closed_at
     tone = models.CharField(max_length=8, blank=True, default="")
+    icon = models.CharField(max_length=24, blank=True, default="")
     vms = models.PositiveIntegerField(default=0)
-    turn = models.CharField(max_length=8, choices=Turn, default=Turn.SUPPORT)
+    turn = models.CharField(max_length=8, choices=Turn, blank=True, default=Turn.NOBODY)
+    turn_since = models.DateTimeField(default=clock.now)  # of the first message that isn't answered yet
     opened_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
     opened_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(default=clock.now)
@@ -128,7 +131,7 @@ class Conversation(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["account", "-updated_at", "-id"], name="conversation_list"),
-            models.Index(fields=["turn", "updated_at"], name="conversation_queue", condition=Q(closed_at=None)),
+            models.Index(fields=["turn", "turn_since"], name="conversation_queue", condition=Q(closed_at=None)),
         ]
 
     def __str__(self) -> str:
