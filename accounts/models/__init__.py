@@ -9,6 +9,7 @@ from accounts.models.people import (
     Head,
     Person,
     Throttle,
+    check_name,
     check_slug,
     check_time_zone,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "TenantQuerySet",
     "Throttle",
     "Token",
+    "check_name",
     "check_slug",
     "check_time_zone",
     "forbid_customer",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import uuid
+from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Lower
+from django.utils.text import slugify
 
 from accounts.models.base import Permission, TenantQuerySet
-from accounts.models.people import Account, Person
+from accounts.models.people import Account, Person, check_name
 from ampdr import clock
 
 
@@ -22,8 +24,8 @@ class Role(models.Model):
     IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
 
     account = models.ForeignKey(Account, null=True, blank=True, on_delete=models.CASCADE, related_name="roles")
-    name = models.CharField(max_length=60)
-    slug = models.SlugField(max_length=60, default="")
+    name = models.CharField(max_length=60, validators=[check_name])
+    slug = models.SlugField(max_length=60, default="", editable=False)
     permissions = ArrayField(models.CharField(max_length=24, choices=Permission), default=list, blank=True)
     all_permissions = models.BooleanField(default=False)
 
@@ -38,6 +40,18 @@ class Role(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A role keeps its slug when it gets another name: addresses stay."""
+        self.slug = self.slug or self.free_slug()
+        super().save(*args, **kwargs)
+
+    def free_slug(self) -> str:
+        """Of the name, apart from this account's other roles, the default ones, and the page of a new role."""
+        start = slugify(self.name)[:50] or "role"
+        seen = Q(account=None) | Q(account=self.account_id)
+        taken = {"new", *Role.objects.filter(seen, slug__startswith=start).values_list("slug", flat=True)}
+        return next(slug for n in range(1, 10_000) if (slug := start if n == 1 else f"{start}-{n}") not in taken)
+
     def grants(self) -> set[str]:
         return set(Permission.values) if self.all_permissions else set(self.permissions)
 
@@ -48,6 +62,7 @@ class Membership(models.Model):
     TENANT_PATH = "account"
     IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
 
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)  # in addresses; it opens nothing
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="memberships")
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="memberships")
     roles = models.ManyToManyField(Role, related_name="memberships")
@@ -70,8 +85,10 @@ class Invitation(models.Model):
     TENANT_PATH = "account"
     IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
 
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)  # in addresses; it opens nothing
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField()
+    name = models.CharField(max_length=120, blank=True)
     roles = models.ManyToManyField(Role, related_name="+")
     invited_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
     invited_at = models.DateTimeField(default=clock.now)
@@ -120,6 +137,18 @@ class AccessRequest(models.Model):
         return f"{self.person} asks for {self.get_permission_display()}"
 
 
+class ListedQuerySet(TenantQuerySet["AuthorizedUser"]):
+    def annotate_suspended(self) -> Self:
+        """`suspended`: who is no member any more, or a disabled one, may request nothing, listed or not."""
+        member = Membership.objects.filter(
+            account=OuterRef("account"), person=OuterRef("person"), enabled=True, person__is_active=True
+        )
+        return self.annotate(suspended=~Exists(member))
+
+    def standing(self) -> Self:
+        return self.annotate_suspended().filter(suspended=False)
+
+
 class AuthorizedUser(models.Model):
     """A member whom Support has listed as allowed to request failovers. Only Support changes the list."""
 
@@ -133,7 +162,7 @@ class AuthorizedUser(models.Model):
     added_at = models.DateTimeField(default=clock.now, editable=False)
     confirmed_on = models.DateField(null=True, blank=True)
 
-    objects = TenantQuerySet.as_manager()
+    objects = ListedQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "person"], name="authorized_user_once")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zoneinfo
 from typing import Any, ClassVar
 
@@ -19,6 +20,19 @@ from ampdr import clock
 def check_time_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(f"“{name}” is not a time zone. Take one such as America/Chicago.")
+
+
+# Joiners are letters' own business in some scripts; every other invisible sign only serves to deceive.
+JOINERS = "\u200c\u200d"
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def check_name(name: str) -> None:
+    """A name is one line of visible signs: no line break for a mail's header, no mark that turns the text around."""
+    if any(sign not in JOINERS and unicodedata.category(sign) in UNSEEN for sign in name):
+        raise ValidationError("Leave out line breaks and invisible signs.")
+    if not name.strip():
+        raise ValidationError("This field cannot be blank.")
 
 
 class PersonManager(BaseUserManager["Person"]):
@@ -42,7 +56,7 @@ class Person(AbstractBaseUser, PermissionsMixin):
     IN_ACTIVITY: ClassVar[dict[str, str]] = {}  # the installation's own log
 
     email = models.EmailField(unique=True)
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=120, validators=[check_name])
     time_zone = models.CharField(max_length=64, default="UTC", validators=[check_time_zone])
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
@@ -79,7 +93,7 @@ class Account(models.Model):
     IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "pk"}
 
     slug = models.CharField(max_length=40, unique=True, validators=[check_slug])
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=120, validators=[check_name])
     number = models.PositiveIntegerField(unique=True)
 
     def __str__(self) -> str:
