@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 from django.apps import apps
@@ -31,12 +31,19 @@ class SealedJournal:
     """The kernel's Journal, kept in this database."""
 
     def write(
-        self, batch: uuid.UUID, at: datetime, entries: Sequence[Entry], tallies: Tallies, touched: Set[int]
+        self,
+        batch: uuid.UUID,
+        at: datetime,
+        entries: Sequence[Entry],
+        tallies: Tallies,
+        touched: Set[int],
+        before_sealing: Callable[[], None],
     ) -> None:
         """Inserts the Activity rows, then locks the heads, in account order and last of all, and seals."""
         for entry in entries:
             _insert(entry, batch, at)
         digests = _digests(Activity.objects.filter(batch=batch)) if entries else {}
+        before_sealing()
         _seal(batch, at, digests, tallies, touched)
 
     def last(self, kind: str, subject_id: int) -> LastChange | None:

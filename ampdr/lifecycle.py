@@ -3,14 +3,15 @@
     with changes(actor, reason) as change:            # one transaction of moves; nested use joins the outer one
         rows = change.fire(subjects, "run", **facts)  # a queryset: one or thousands, all or none
 
-Locks are taken in one order everywhere: ticket, failover, replication, VM, account head; each kind in key order.
+Locks are taken in one order everywhere: ticket, failover, replication, VM, conversation, account
+head; each kind in key order.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -158,13 +159,20 @@ class Journal(Protocol):
     """What keeps the record. The settings name its class (`JOURNAL`), so that the kernel imports no app."""
 
     def write(
-        self, batch: uuid.UUID, at: datetime, entries: Sequence[Entry], tallies: Tallies, touched: Set[int]
+        self,
+        batch: uuid.UUID,
+        at: datetime,
+        entries: Sequence[Entry],
+        tallies: Tallies,
+        touched: Set[int],
+        before_sealing: Callable[[], None],
     ) -> None: ...
 
     def last(self, kind: str, subject_id: int) -> LastChange | None: ...
 
 
 Tallies = Mapping[tuple[int, str], int]
+Deed = Callable[[datetime, set[int]], None]  # gets the batch's time and the keys that were gathered for it
 
 
 @cache
@@ -182,11 +190,16 @@ class _Batch:
     entries: list[Entry] = field(default_factory=list)
     tallies: Counter[tuple[int, str]] = field(default_factory=Counter)
     touched: set[int] = field(default_factory=set)
+    last: dict[Deed, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def close(self) -> None:
         tallies = {key: difference for key, difference in self.tallies.items() if difference}
         if self.entries or tallies or self.touched:
-            journal().write(self.token, self.at, self.entries, tallies, self.touched)
+            journal().write(self.token, self.at, self.entries, tallies, self.touched, self.finish)
+
+    def finish(self) -> None:
+        for deed, keys in self.last.items():
+            deed(self.at, keys)
 
 
 _open: ContextVar[_Batch | None] = ContextVar("changes", default=None)
@@ -242,6 +255,12 @@ class Change:
     def touch(self, account_ids: Iterable[int]) -> None:
         """Raises these accounts' versions, so that open pages look again, where nothing else would."""
         self._batch.touched.update(account_ids)
+
+    def finish(self, deed: Deed, keys: Iterable[int]) -> None:
+        """Has `deed` done once for all such keys of this transaction, after its record is written and right before the
+        heads are locked: what many write to at once is then locked for the shortest time.
+        """
+        self._batch.last[deed].update(keys)
 
     def _note_moves(
         self, model: type[Any], rows: Iterable[Any], event: str, target: str, noted: Mapping[str, Any]
