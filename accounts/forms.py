@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth.forms import AdminUserCreationForm
 
-from accounts.models import Account, Membership, Person
+from accounts.actions import LIFETIMES
+from accounts.models import Account, Membership, Permission, Person
+from ampdr.errors import Invalid
 
 
 def typed_account() -> forms.ModelChoiceField[Account]:
@@ -24,6 +27,15 @@ def typed_person() -> forms.ModelChoiceField[Person]:
         Person.objects.all(), to_field_name="email", widget=forms.EmailInput,
         help_text="The e-mail address with which the person signs in",
         error_messages={"invalid_choice": "Nobody signs in with this address."},
+    )  # fmt: skip
+
+
+def code_field() -> forms.CharField:
+    """A second factor, typed at a step that wants it proved just now. Whether one is wanted is the verb's to say."""
+    attributes = {"autocomplete": "one-time-code", "inputmode": "numeric", "spellcheck": "false", "size": 8}
+    return forms.CharField(
+        label="Code from your authenticator app", help_text="Or one of your recovery codes.", required=False,
+        max_length=40, widget=forms.TextInput(attrs={"class": "code", **attributes}),
     )  # fmt: skip
 
 
@@ -57,3 +69,24 @@ class Member(forms.ModelForm):  # type: ignore[type-arg]
         if any(role.account_id not in (None, account) for role in said.get("roles", ())):
             self.add_error("roles", "Choose default roles, or roles of this account.")
         return said
+
+
+class NewToken(forms.Form):
+    """What a person says of a new API token. The verb says what is right; only ticks of one's own are offered."""
+
+    name = forms.CharField(label="What it is for", help_text="Such as: nightly report", max_length=60)
+    days = forms.TypedChoiceField(
+        label="Ends after", coerce=int, choices=[(days, f"{days} days") for days in LIFETIMES], initial=90
+    )
+    scopes = forms.MultipleChoiceField(label="What it may do", widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, *args: Any, permissions: Set[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = [choice for choice in Permission.choices if choice[0] in permissions]
+        self.fields["scopes"].choices = offered  # type: ignore[attr-defined]
+        wrong = "Tick at least one, of those that you have yourself in this account."
+        self.fields["scopes"].error_messages |= {"required": wrong, "invalid_choice": wrong}
+
+    def refuse(self, wrong: Invalid) -> None:
+        for name, errors in wrong.fields.items():
+            self.add_error(name, errors)

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.http import require_POST
 
-from accounts.views import home
+from accounts.views import home, revoke, tokens
 from ampdr import views
 from failover.views.ticket import short_address
 
@@ -24,6 +24,8 @@ urlpatterns = [
     path("sign-in/code/", authenticate, name="mfa_authenticate"),
     path("sign-out/", require_POST(logout), name="account_logout"),
     path("theme/", views.theme, name="theme"),
+    path("me/tokens/", tokens, name="tokens"),
+    path("me/tokens/<str:prefix>/revoke/", revoke, name="token-revoke"),
     path("admin/login/", views.admin_door),
     path("admin/logout/", require_POST(logout)),
     path("admin/", admin.site.urls),

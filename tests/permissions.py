@@ -27,6 +27,13 @@ theme                POST      ;theme=dark                   302   302      302 
 theme                GET       -                             405   405      405      405      405      405      405
 home                 GET       -                             302   302      302      302      302      302      302
 failover-short       GET       {waiting}                     in    303/404  303/404  303/404  404      404/303/404 404
+tokens               GET       -                             in    200      403      403      403      200      200
+tokens               GET       ?account=northwind            in    200      403      403      403      404      404
+tokens               GET       ?account=never-made           in    404      404      404      404      404      404
+tokens               POST      ;account=northwind&name=N&days=30&scopes=read_vms in 200 403 403 403    404      404
+tokens               POST      ;account=northwind&name=N&days=30&scopes=none in 400 403 403 403        404      404
+token-revoke         POST      {token}                       in    302/404  404      404      404      404/302/404 404
+token-revoke         GET       {token}                       in    405      405      405      405      405      405
 
 # Pages of an account: here, /northwind/
 overview-redirect    GET       -                             in    302      302      302      302      404      404

@@ -20,10 +20,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from accounts.actions import SUPPORT
-from accounts.models import Account, Activity, AuthorizedUser, Permission, Person, Receipt, Role
+from accounts.actions import SUPPORT, issue_token
+from accounts.models import Account, Activity, AuthorizedUser, Permission, Person, Receipt, Role, Token
 from ampdr import clock, work
 from ampdr.api import document
+from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from failover.models import Ticket
 from replication.models import Replication
@@ -122,6 +123,7 @@ class Things:
     running: str  # one whose live failover runs
     version: str  # of `waiting`
     key: str
+    token: str  # prefix of an API token of who furnished it
     accounts_account: str
     accounts_person: str
     accounts_role: str
@@ -138,6 +140,7 @@ class Things:
 NEVER = Things(
     web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
     order="RO-999999", waiting="FO-999999", running="FO-999998", version="waiting:1.000000", key=KEY,
+    token="0" * 12,
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
 )  # fmt: skip
 
@@ -175,6 +178,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     return Things(
         web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
         waiting=waiting.number, running=live.number, version=version_of(waiting), key=KEY,
+        token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),
         **{name: str(row.pk) for name, row in rows.items()},
     )  # fmt: skip
 

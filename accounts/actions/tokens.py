@@ -86,7 +86,7 @@ def _new_token(
 def _issue(actor: Actor, token: Token) -> Token:
     with changes(actor) as change:
         token.save()
-        facts = {"prefix": token.prefix, "name": token.name, "scopes": token.scopes}
+        facts: dict[str, Any] = {"prefix": token.prefix, "name": token.name, "scopes": token.scopes}
         change.note(Token.objects.filter(pk=token.pk), "token.issued", **facts)
     return token
 

@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from accounts.models.base import Permission
+from accounts.models.base import Permission, TenantQuerySet
 from accounts.models.people import Account, Person
 from ampdr import clock
 
@@ -31,6 +31,8 @@ class Token(models.Model):
     made_at = models.DateTimeField(default=clock.now, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
+
+    objects = TenantQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})"
