@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -10,20 +10,38 @@ from django.db.models import F
 from accounts.models import Throttle
 from ampdr import clock
 
+SWEPT = 20  # ended windows that each new key takes away, so that made-up keys don't pile up
+
+
+def count(key: str, within: timedelta) -> int:
+    """Counts one try under `key`; which one of its window it is, from 1. The row is locked: no two are the same one."""
+    now = clock.now()
+    with transaction.atomic():
+        row = Throttle.objects.select_for_update().filter(key=key).first() or _begun(key, now)
+        over = row.ends_at <= now
+        tries, ends_at = (1, now + within) if over else (row.count + 1, row.ends_at)
+        Throttle.objects.filter(pk=row.pk).update(count=tries, ends_at=ends_at)
+    return tries
+
 
 def spend(key: str, at_most: int, within: timedelta) -> bool:
     """Counts one try under `key`; whether it is still among the first `at_most` of its window."""
-    now = clock.now()
-    with transaction.atomic():
-        Throttle.objects.bulk_create([Throttle(key=key, ends_at=now + within)], ignore_conflicts=True)
-        row = Throttle.objects.select_for_update().get(key=key)
-        if row.ends_at <= now:
-            Throttle.objects.filter(pk=row.pk).update(count=1, ends_at=now + within)
-            return True
-        Throttle.objects.filter(pk=row.pk).update(count=F("count") + 1)
-        return row.count < at_most
+    return count(key, within) <= at_most
+
+
+def refund(key: str) -> None:
+    """The try was a right one: it doesn't count. The wrong ones of others stay counted."""
+    Throttle.objects.filter(key=key, count__gt=0).update(count=F("count") - 1)
 
 
 def forgive(key: str) -> None:
     """The one who tried has proved himself: what was counted under `key` is forgotten."""
     Throttle.objects.filter(key=key).delete()
+
+
+def _begun(key: str, now: datetime) -> Throttle:
+    """The row of a key that has none, locked; another process may make it in the same moment."""
+    ended = Throttle.objects.filter(ends_at__lt=now).select_for_update(skip_locked=True)
+    Throttle.objects.filter(pk__in=[row.pk for row in ended[:SWEPT]]).delete()
+    Throttle.objects.bulk_create([Throttle(key=key, ends_at=now)], ignore_conflicts=True)
+    return Throttle.objects.select_for_update().get(key=key)

@@ -169,7 +169,7 @@ class Throttle(models.Model):
 
     key = models.CharField(max_length=160, unique=True)
     count = models.PositiveIntegerField(default=0)
-    ends_at = models.DateTimeField()
+    ends_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
         return self.key
