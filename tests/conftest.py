@@ -1,5 +1,6 @@
 import pytest
-from pytest_django import Settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker, Settings
 
 from failover import tasks as failover_tasks  # noqa: F401
 from replication import tasks  # noqa: F401  the duties of both apps, as every process that drives has them
@@ -10,6 +11,19 @@ from tests.cast import Cast, make_cast
 @pytest.fixture
 def cast(db: None) -> Cast:
     return make_cast()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The record's tables can't be emptied; after a test that commits, Django empties them all."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for table, trigger in BARS:
+            cursor.execute("SELECT tgenabled FROM pg_trigger WHERE tgname = %s", [trigger])
+            assert cursor.fetchone() == ("O",), f"{trigger} is off"
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+
+
+BARS = (("accounts_activity", "activity_bar_truncate"), ("accounts_seal", "seal_bar_truncate"))
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from accounts import activity
-from accounts.activity import _digests, chain, faults
+from accounts.activity import chain, digests_of, faults, proof
 from accounts.models import Activity, Head, Seal
 from ampdr import work
 from failover.models import Failover, Ticket
@@ -206,7 +205,7 @@ def test_a_forged_row_with_a_new_digest_and_hash_breaks_the_chain(record: Cast) 
 
 def reseal(cast: Cast, row: Activity) -> int:
     seal = Seal.objects.get(batch=row.batch, account=cast.northwind)
-    digest, rows = _digests(Activity.objects.filter(batch=row.batch))[cast.northwind.pk]
+    digest, rows = digests_of(Activity.objects.filter(batch=row.batch))[cast.northwind.pk]
     sealed = chain(seal.number, seal.previous, digest, rows)
     sql("UPDATE accounts_seal SET digest = %s, rows = %s, hash = %s WHERE id = %s", digest, rows, sealed, seal.pk)
     return seal.number
@@ -256,7 +255,7 @@ def test_a_record_forged_throughout_must_still_follow_the_table(
     sql("UPDATE accounts_activity SET from_state = %s, to_state = %s WHERE id = %s", *forged.values(), row.pk)
     previous = ""
     for seal in Seal.objects.filter(account=record.northwind).order_by("number"):
-        digest, rows = _digests(Activity.objects.filter(batch=seal.batch))[record.northwind.pk]
+        digest, rows = digests_of(Activity.objects.filter(batch=seal.batch))[record.northwind.pk]
         sealed = chain(seal.number, previous, digest, rows)
         values = (digest, rows, previous, sealed, seal.pk)
         sql("UPDATE accounts_seal SET digest = %s, rows = %s, previous = %s, hash = %s WHERE id = %s", *values)
@@ -282,12 +281,12 @@ def test_the_command_says_so(record: Cast) -> None:
 def test_a_portal_at_work_is_no_fault(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody orders while the record is read: all of it is read as it stood at one moment."""
     vms = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01"])
-    chains = activity._faults_of_chain
+    chains = proof._faults_of_chain
 
     def meanwhile(head: Head) -> Iterator[str]:
         if head.account == cast.northwind:
             assert raised(together(lambda: protect(cast, vms, key=f"meanwhile-{len(vms)}"))) == []
         yield from chains(head)
 
-    monkeypatch.setattr(activity, "_faults_of_chain", meanwhile)
+    monkeypatch.setattr(proof, "_faults_of_chain", meanwhile)
     call_command("verify_activity")

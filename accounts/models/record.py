@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from accounts.models.base import TenantQuerySet
 from accounts.models.people import Account
 
+BY_PEOPLE = Q(person_id__isnull=False)
+OF_A_PERSON = Q(account=None, kind="person")  # in the installation's log
+
 
 class Activity(models.Model):
-    """The append-only record. Rows are inserted in a batch and sealed; a trigger bars UPDATE and DELETE."""
+    """The append-only record. Rows are inserted in a batch and sealed; triggers bar UPDATE, DELETE and TRUNCATE."""
 
     TENANT_PATH = "account"
-    # What a seal's digest covers, in this order (accounts/activity.py).
+    # What a seal's digest covers, in this order (accounts/activity/journal.py).
     SEALED: ClassVar[tuple[str, ...]] = (
         "id", "account", "at", "actor", "person_id", "staff", "via", "kind", "event", "subject_id",
         "vm", "vm_name", "about", "from_state", "to_state", "reason", "facts",
@@ -43,14 +48,20 @@ class Activity(models.Model):
 
     class Meta:
         verbose_name_plural = "activity"
+        # Lists run by time, newest first; `id` parts what one transaction wrote. What people did is a small part of it
+        # all, and what workers write doesn't touch those indexes.
         indexes = [
-            models.Index(fields=["account", "-id"], name="activity_tail"),
-            models.Index(fields=["account", "kind", "-id"], name="activity_tail_of_kind"),
-            models.Index(fields=["account", "person_id", "-id"], name="activity_tail_of_person"),
-            models.Index(fields=["account", "vm", "-id"], name="activity_tail_of_vm", condition=Q(vm__isnull=False)),
+            models.Index(fields=["account", "at", "id"], name="activity_tail"),
+            models.Index(fields=["account", "kind", "at", "id"], name="activity_tail_of_kind"),
+            models.Index(fields=["account", "vm", "at", "id"], name="activity_tail_of_vm", condition=Q(vm__isnull=False)),
+            models.Index(fields=["account", "staff", "at", "id"], name="activity_tail_of_people", condition=BY_PEOPLE),
+            models.Index(
+                "account", OpClass(Lower("actor"), "text_pattern_ops"), name="activity_of_actor", condition=BY_PEOPLE
+            ),
+            models.Index(fields=["subject_id", "at", "id"], name="activity_of_sign_in", condition=OF_A_PERSON),
             models.Index(fields=["batch", "account"], name="activity_of_batch"),
             models.Index(fields=["kind", "subject_id", "id"], name="activity_of_subject"),
-            models.Index(fields=["about", "id"], name="activity_about", condition=~Q(about="")),
+            models.Index(fields=["about", "at", "id"], name="activity_about", condition=~Q(about="")),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The audit log: how a batch is written and sealed, and how the record is proved.
+"""How a batch of the record is written and sealed.
 
 Each batch of an account's rows gets one seal: the digest of its rows, chained to the seal before it. A row changed,
 added or taken away later no longer fits its seal; a seal changed or cut no longer fits the head.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
 
-from django.apps import apps
-from django.db.models import Aggregate, Count, Exists, F, Func, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models import Aggregate, Count, F, Func, QuerySet, TextField, Value
 from django.db.models import fields as column
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Left
 
 from accounts.models import Activity, Head, Seal
-from ampdr.lifecycle import LIFECYCLES, Actor, Entry, LastChange, Lifecycle, Stateful, Tallies
+from ampdr.lifecycle import Actor, Entry, LastChange, Tallies
 from ampdr.sets import insert_select
 
 COLUMNS = (
@@ -42,7 +41,7 @@ class SealedJournal:
         """Inserts the Activity rows, then locks the heads, in account order and last of all, and seals."""
         for entry in entries:
             _insert(entry, batch, at)
-        digests = _digests(Activity.objects.filter(batch=batch)) if entries else {}
+        digests = digests_of(Activity.objects.filter(batch=batch)) if entries else {}
         before_sealing()
         _seal(batch, at, digests, tallies, touched)
 
@@ -110,7 +109,7 @@ class _Microseconds(Func):
     output_field = column.BigIntegerField()
 
 
-def _digests(rows: QuerySet[Activity]) -> dict[int | None, tuple[str, int]]:
+def digests_of(rows: QuerySet[Activity]) -> dict[int | None, tuple[str, int]]:
     """Account (None: the installation) -> digest and number of its rows."""
     text = _RowText(*[_Microseconds("at") if name == "at" else F(name) for name in Activity.SEALED])
     found = rows.order_by().values("account_id").annotate(digest=_RowsDigest(text), n=Count("pk"))
@@ -155,68 +154,3 @@ def _next_seal(head: Head, batch: uuid.UUID, at: datetime, digest: str, rows: in
 def chain(number: int, previous: str, digest: str, rows: int) -> str:
     """The hash of a seal: SHA-256 over its number, the hash before it, its rows' digest and their number."""
     return hashlib.sha256(f"{number}:{previous}:{digest}:{rows}".encode()).hexdigest()
-
-
-# ---- Proof ---------------------------------------------------------------------------------------------------------
-
-
-def faults() -> Iterator[str]:
-    """Everything that doesn't fit, in words; nothing when the record is whole. Reads batch by batch."""
-    for head in Head.objects.select_related("account").order_by("account_id"):
-        yield from _faults_of_chain(head)
-    yield from _faults_without_seal()
-    for life in LIFECYCLES.values():
-        yield from _faults_of_paths(life)
-
-
-def size() -> str:
-    """How much record there is, in words."""
-    return f"{Activity.objects.count()} Activity rows under {Seal.objects.count()} seals"
-
-
-def _faults_of_chain(head: Head) -> Iterator[str]:
-    whose = str(head.account or "the installation")
-    previous, number = "", 0
-    for seal in Seal.objects.filter(account=head.account).order_by("number").iterator():
-        number += 1
-        if seal.number != number or seal.previous != previous:
-            yield f"{whose}: seal {seal.number} doesn't follow seal {number - 1}: a seal was taken away or changed."
-        if seal.hash != chain(seal.number, seal.previous, seal.digest, seal.rows):
-            yield f"{whose}: seal {seal.number} was changed."
-        rows = Activity.objects.filter(batch=seal.batch, account=head.account)
-        if _digests(rows).get(head.account_id, ("", 0)) != (seal.digest, seal.rows):
-            yield f"{whose}: the Activity rows of seal {seal.number} ({seal.at:%Y-%m-%d %H:%M} UTC) were changed."
-        previous, number = seal.hash, seal.number
-    if (head.number, head.hash) != (number, previous):
-        yield f"{whose}: the record ends at seal {number}, its head says {head.number}: the newest part was cut."
-
-
-def _faults_without_seal() -> Iterator[str]:
-    mine = Seal.objects.filter(batch=OuterRef("batch"), account=OuterRef("account"))
-    house = Seal.objects.filter(batch=OuterRef("batch"), account=None)
-    loose = Activity.objects.filter(~Exists(mine), ~Exists(house) | Q(account__isnull=False))
-    for row in loose.order_by("id")[:20]:
-        yield f"Activity {row.pk} of {row.account or 'the installation'}: inserted without a seal."
-
-
-def _faults_of_paths(life: Lifecycle) -> Iterator[str]:
-    """Every recorded move must be in the table, each start where the one before it ended, and the row be there now."""
-    moves = {(move.name, source, move.target) for move in life.moves.values() for source in move.sources}
-    at: dict[int, str] = {}
-    rows = Activity.objects.filter(kind=life.kind).exclude(to_state="").order_by("id")
-    for subject, event, source, target in rows.values_list("subject_id", "event", "from_state", "to_state").iterator():
-        known = at.get(subject)
-        if source and ((event, source, target) not in moves or known not in (None, source)):
-            yield f"{life.kind} {subject}: {event} from {source} to {target} is no move of the table."
-        at[subject] = target
-    yield from _faults_of_states(life, at)
-
-
-def _faults_of_states(life: Lifecycle, at: Mapping[int, str]) -> Iterator[str]:
-    """Every subject is where its record leads, and none without a record, or the other way round."""
-    models = (model for model in apps.get_models() if issubclass(model, Stateful) and model.LIFECYCLE is life)
-    now = dict(next(models)._default_manager.values_list("pk", "state"))
-    for subject in sorted({*at, *now}):
-        if at.get(subject) != now.get(subject):
-            told, is_now = at.get(subject, "nothing"), now.get(subject, "gone")
-            yield f"{life.kind} {subject} is {is_now}, its Activity says {told}."

@@ -1,0 +1,6 @@
+"""The audit log: how it is written and sealed, how it is proved, how it is read."""
+
+from accounts.activity.journal import SealedJournal, chain, digests_of, name_of
+from accounts.activity.proof import faults, size
+
+__all__ = ["SealedJournal", "chain", "digests_of", "faults", "name_of", "size"]
