@@ -26,12 +26,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.actions import enter, enter_by_token, receive, support
-from accounts.models import Account, Head, Permission, Person, check_slug
-from ampdr.errors import Absent, Invalid, Refusal
+from accounts.actions import enter, enter_by_token, open_machine_token, receive, support
+from accounts.actions.proof import proved, with_proof
+from accounts.models import Account, MachineToken, Permission, Person, check_slug
+from ampdr.errors import Absent, Forbidden, Invalid, Refusal, TooLarge
 from ampdr.lifecycle import Actor, changes
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 SECRET = re.compile(r"[A-Za-z0-9_.~+/-]{12,200}")
 NUMBER = re.compile(r"^[A-Z]{1,4}-[0-9]{1,15}\Z")
 KEY = re.compile(r"[\x21-\x7e]{8,120}")
@@ -44,18 +46,32 @@ ROWS, ROWS_AT_MOST, VMS_AT_MOST, WORDS_AT_MOST = 50, 200, 10_000, 4_000
 class ByToken(BaseAuthentication):
     """`Authorization: Bearer ampdr_…`. The caller is the token's owner, with what both of them may."""
 
-    def authenticate(self, request: Request) -> tuple[Actor, Head] | None:
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer":
             return None
         door = cast(Door, request.parser_context["view"])
-        entered = enter_by_token(secret.strip(), door.slug) if SECRET.fullmatch(secret.strip()) else None
+        entered = self.open(secret.strip(), door) if SECRET.fullmatch(secret.strip()) else None
         if entered is None:
             raise AuthenticationFailed
         return entered
 
+    def open(self, secret: str, door: Door) -> tuple[Any, Any] | None:
+        return enter_by_token(secret, door.slug)
+
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="AMPDR"'
+
+
+class ByMachine(ByToken):
+    """The same header with a machine's token. A person's token or session is nobody here, as a machine is elsewhere."""
+
+    def open(self, secret: str, door: Door) -> tuple[Any, Any] | None:
+        token = open_machine_token(secret)
+        if token is None:
+            return None
+        slug = token.account.slug if token.account else ""
+        return Actor(token.name, via="machine", account_id=token.account_id or 0, account_slug=slug), token
 
 
 class BySession(SessionAuthentication):
@@ -87,10 +103,6 @@ class Json(JSONParser):
             raise ParseError from deep
 
 
-class TooLarge(Refusal):
-    status, code, title = 413, "too_large", "This is too large"
-
-
 class AlwaysJson(DefaultContentNegotiation):
     """One language goes out, whatever is asked for: nobody is refused for an Accept header."""
 
@@ -116,13 +128,13 @@ class Door(APIView):
     actor: Actor
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        self.slug = kwargs.pop("account")
+        self.slug = kwargs.pop("account", "")
         return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         caller: Any = request.user
-        self.actor = caller if isinstance(caller, Actor) else self._enter(caller)
+        self.actor = caller if isinstance(caller, Actor) else proved(request._request, self._enter(caller))
 
     def _enter(self, person: Person) -> Actor:
         if not re.fullmatch(check_slug.regex, self.slug):
@@ -155,6 +167,10 @@ class Door(APIView):
             may()
             raise
         return body.validated_data, key
+
+    def proving(self, code: str, verb: Callable[[Actor], T]) -> T:
+        """Does a verb that may ask for a fresh second factor: proved in this session, or now by the body's `code`."""
+        return with_proof(self.request._request, self.actor, code, verb)
 
     def _key(self, keyed: bool) -> str:
         key: str = self.request.headers.get("Idempotency-Key", "")
@@ -215,6 +231,31 @@ class Door(APIView):
 
 
 KEY_MISSING = "idempotency_key_missing"
+
+
+class MachineDoor(Door):
+    """An address below /api/v1/sites/<site>/, or below an account, for machines alone: with a token for exactly this
+    place (else 404, as for a place that never was), and for one of `purposes` (else 403, the same for every place).
+
+    Methods find `self.token`; that the site is there is for the door of an application that knows sites to say.
+    """
+
+    authentication_classes = (ByMachine,)
+    purposes: frozenset[str] = frozenset(MachineToken.Purpose.values)
+    site: str
+    token: MachineToken
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        self.site = kwargs.pop("site", "")
+        return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.token = cast(MachineToken, request.auth)
+        if self.token.purpose not in self.purposes:
+            raise Forbidden("This token is for another purpose.", code="wrong_purpose", title="Not with this token")
+        if (self.site, self.slug) != (self.token.site, self.actor.account_slug):
+            raise Absent
 
 
 def made(row: Mapping[str, Any], address: str) -> Response:

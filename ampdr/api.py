@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -25,9 +26,9 @@ from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from accounts.actions import administrators
-from accounts.api import AlwaysJson, BySession, ByToken, TooLarge
+from accounts.api import AlwaysJson, ByMachine, BySession, ByToken
 from accounts.models import Permission
-from ampdr.errors import Absent, Forbidden, Invalid, Refusal
+from ampdr.errors import Absent, Forbidden, Invalid, Refusal, TooLarge
 
 log = logging.getLogger("django.request")
 
@@ -194,6 +195,7 @@ urlpatterns = [
     path("v1/schema/", Schema.as_view(), name="api-schema"),
     path(ACCOUNT, include("replication.api")),
     path(ACCOUNT, include("failover.api")),
+    path("v1/sites/<str:site>/", include("inventory.api")),
     re_path("", nowhere, name="api-nowhere"),
 ]
 
@@ -207,6 +209,15 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         words = "An API token of a person in one account. It may what both the person and the token may."
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "ampdr_…", "description": words}
+
+
+class MachineScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = ByMachine
+    name = "machine"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        words = "A machine's token, made by an Operator, for one purpose and one site or account."
         return {"type": "http", "scheme": "bearer", "bearerFormat": "ampdr_…", "description": words}
 
 
@@ -250,7 +261,7 @@ MEANINGS = {
 
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Adds to the document what every address below an account may answer."""
+    """Adds to the document what every address below an account or a site may answer."""
     components = result["components"]
     components["schemas"]["Problem"] = PROBLEM_SCHEMA
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -269,7 +280,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def refusals_of(address: str, method: str, operation: Mapping[str, Any]) -> list[int]:
-    if "{account}" not in address:
+    if not re.search(r"\{(account|site)\}", address):
         return []
     asks = any(parameter["in"] != "path" for parameter in operation.get("parameters", ()))
     unsafe = [409, 413, 415] if method != "get" else []

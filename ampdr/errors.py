@@ -33,6 +33,14 @@ class Invalid(Refusal):
         self.fields = {name: list(errors) for name, errors in (fields or {}).items()}
 
 
+class TooLarge(Refusal):
+    """More was sent than is read. `DATA_UPLOAD_MAX_MEMORY_SIZE` says how much that is."""
+
+    status = 413
+    code = "too_large"
+    title = "This is too large"
+
+
 class Forbidden(Refusal):
     """The person may not do this. `facts["permission"]` is the label of what is missing, where one is."""
 

@@ -68,6 +68,7 @@ failover-terminate   POST      {running};site_code=DFW01&reason=R&key={key} in 3
 # The API
 api-schema           GET       -                             200   200      200      200      200      200      200
 api-nowhere          GET,POST  -                             404   404      404      404      404      404      404
+api-site             GET       DFW01                         401   401      401      401      401      401      401
 api-vms              GET       -                             401   200      200      200      200      404      404
 api-vm               GET       {web_uuid}                    401   200/404  200/404  200/404  200/404  404      404
 api-orders           GET       -                             401   200      200      200      403      404      404
