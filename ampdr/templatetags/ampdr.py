@@ -98,6 +98,7 @@ def vm_icon(role: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def route(source: object, target: object = "") -> SafeString:
     """From one site to the other, on one line. Without a target: the site alone."""
     if not target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
@@ -18,29 +18,13 @@ from ampdr import clock
 from ampdr.lifecycle import Actor, State
 from ampdr.views import page_or_part, unchanged
 from failover.screens import row
+from failover.screens.markup import Line, fim_row, vms_row
 from failover.screens.query import SIZES, Filters, Page, listed, rows, sites
 from failover.screens.security import SECURITY
 from inventory.models import GROUPS, VM, Role
 
 ORDERABLE = ("none", "stopped")
 LOOK_AGAIN = 300  # seconds after which a page of FIM looks again although nothing was written: reports grow old
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row as a list prints it. `beneath`: a test whose original stands right above."""
-
-    vm: VM
-    href: str
-    location: str
-    course: tuple[str, str]
-    pills: list[State]
-    way: row.Way | None
-    pick: bool
-    beneath: bool
-    why_not: str
-    failover: str
-    status: State
 
 
 def overview(request: Visit) -> HttpResponse:
@@ -58,7 +42,8 @@ def vms(request: Visit) -> HttpResponse:
     picks = {"orders": actor.can(Permission.WRITE_REPLICATION), "requests": actor.listed} if tells else {}
     context = frame(request, filters, page, GROUPS) | {
         **picks, "tells": tells, "picks": any(picks.values()), "sites": list(sites(actor, Permission.READ_VMS)),
-        "lines": lines(actor, page.rows), "tiles": tiles(request.head, filters) if tells else (),
+        "tiles": tiles(request.head, filters) if tells else (),
+        "lines": [vms_row(line, any(picks.values()), tells) for line in lines(actor, page.rows)],
         "ask": administrators(request.head.account_id or 0) if tells and not picks["orders"] else (),
         "total": request.head.all_vms,
     }  # fmt: skip
@@ -73,9 +58,9 @@ def fim(request: Visit) -> HttpResponse:
     actor = request.actor
     filters = Filters.read(request.GET, {"status", "site", "q"})
     page = rows(actor, Permission.READ_FIM, filters)
-    found = tally(actor)
+    found, tells = tally(actor), actor.can(Permission.READ_REPLICATION)
     context = frame(request, filters, page, SECURITY, at=now) | {
-        "tells": actor.can(Permission.READ_REPLICATION), "lines": lines(actor, page.rows),
+        "tells": tells, "lines": [fim_row(line, tells) for line in lines(actor, page.rows)],
         "tiles": status_tiles(found, filters), "live": found["live"], "tickets": sorted(found["tickets"]),
         "sites": sorted(found["sites"]), "total": request.head.all_vms,
     }  # fmt: skip
@@ -115,7 +100,7 @@ def lines(actor: Actor, found: Sequence[VM]) -> list[Line]:
 def line(actor: Actor, vm: VM, beneath: bool) -> Line:
     return Line(
         vm=vm, href=row.address(actor, vm), location=row.location(vm), course=row.course(vm), pills=row.pills(vm),
-        way=row.way(actor, vm), pick=vm.role == Role.PRIMARY, beneath=beneath,
+        way=row.way(actor, vm), beneath=beneath,
         why_not=vm.why_not_orderable if vm.protection in ORDERABLE and vm.role == Role.PRIMARY else "",
         failover=row.failover_page(actor, vm), status=SECURITY[vm.fim],  # type: ignore[attr-defined]
     )  # fmt: skip
