@@ -86,7 +86,7 @@ class Failover(Stateful, Driven):
     IN_ACTIVITY: ClassVar[dict[str, str]] = {
         "account": "ticket__account", "vm": "vm__uuid", "vm_name": "vm__name", "about": "ticket__number",
     }  # fmt: skip
-    CARRIES = ("vm_id", "kind", "ticket__account_id")
+    CARRIES = ("vm_id", "kind", "ticket_id", "ticket__account_id")
 
     state = models.CharField(max_length=24, choices=FAILOVER.choices(), default=FAILOVER.initial, editable=False)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -11,7 +11,6 @@ from failover.actions.decisions import (
     why_not_approver,
 )
 from failover.actions.endings import confirm, refuse_nothing_to_end, request_termination, withdraw
-from failover.actions.progress import Lines, lines_of, ticket_word
 from failover.actions.requests import (
     TEST_DAYS,
     TEST_DAYS_AT_MOST,
@@ -22,6 +21,7 @@ from failover.actions.requests import (
     need_read,
     request_failover,
 )
+from failover.tasks.words import Lines, lines_of, ticket_word
 
 __all__ = [
     "TEST_DAYS",

@@ -17,8 +17,8 @@ from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import about, ago, duration, route, when
 from failover.actions import Check, checks, lines_of, why_not_approver
-from failover.actions.progress import FAILURES
 from failover.models import Failover, Kind, Ticket
+from failover.tasks.words import FAILURES
 from inventory.models import Site
 
 FEW = 50

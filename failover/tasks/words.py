@@ -1,19 +1,24 @@
-"""How a ticket stands, in words: its own state until it is approved, then what its lines say, first match wins."""
+"""How a ticket stands, in words: its own state until it is approved, then what its lines say, first match wins.
+
+The word is computed where a page shows one ticket or fifty; on its conversation's row it is kept, so that the Tickets
+screen and Support's queue, which lie below this app, show it without asking.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Aggregate, Count, F, Max, Min, Sum
+from django.db.models import Aggregate, Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Length
 
 from ampdr.lifecycle import State
 from failover.lifecycle import OPEN
 from failover.models import Failover, Kind, Named, Ticket
+from notices.actions import lock_conversations, open_for_ticket, show_words
 
 FAILING_OVER = State("failing_over", "Failing over", "info", "loader-circle")
 TERMINATING = State("terminating", "Terminating", "info", "loader-circle")
@@ -38,11 +43,15 @@ class Lines:
     newest_point: datetime | None = None
     stir: int = 0  # what moves while no state does
 
-    def add(self, state: str, n: int, confirmed: int, *sums: Any) -> None:
-        """The lines in one state."""
-        last, loss, oldest, newest, stir = sums
+    def count(self, state: str, n: int, confirmed: int) -> None:
+        """The lines in one state: what the word asks for."""
         self.counts[state] += n
         self.confirmed += confirmed if state == "running" else 0
+
+    def add(self, state: str, n: int, confirmed: int, *sums: Any) -> None:
+        """The lines in one state, with what a page tells of them besides."""
+        last, loss, oldest, newest, stir = sums
+        self.count(state, n, confirmed)
         self.running_at, self.loss_seconds = _most(self.running_at, last), _most(self.loss_seconds, loss)
         self.oldest_point, self.newest_point = _least(self.oldest_point, oldest), _most(self.newest_point, newest)
         self.stir += stir
@@ -107,22 +116,29 @@ def _dress(base: State, failed: int, dropped: int) -> tuple[str, str]:
 
 def lines_of(tickets: Collection[int]) -> defaultdict[int, Lines]:
     """The lines of these tickets (by key), counted, in one statement; those of a termination are what it names."""
-    own = Failover.objects.filter(ticket__in=tickets).order_by().values_list("ticket", "state")
-    named = Named.objects.filter(ticket__in=tickets).order_by().values_list("ticket", "failover__state")
-    counted = own.annotate(**_sums("")).union(named.annotate(**_sums("failover__")), all=True)
     found: defaultdict[int, Lines] = defaultdict(Lines)
-    for ticket, state, *sums in counted:
+    for ticket, state, *sums in _summed(tickets, _sums):
         found[ticket].add(state, *sums)
     return found
+
+
+def _summed(tickets: Collection[int], sums: Callable[[str], dict[str, Aggregate]]) -> QuerySet[Any, Any]:
+    own = Failover.objects.filter(ticket__in=tickets).order_by().values_list("ticket", "state")
+    named = Named.objects.filter(ticket__in=tickets).order_by().values_list("ticket", "failover__state")
+    return own.annotate(**sums("")).union(named.annotate(**sums("failover__")), all=True)
+
+
+def _counts(road: str) -> dict[str, Aggregate]:
+    return {"n": Count("pk"), "confirmed": Count(f"{road}confirmed_at")}
 
 
 def _sums(road: str) -> dict[str, Aggregate]:
     """In the order of `Lines.add`. The last one changes when a step, percent, try or error of a line does."""
     stir = F(f"{road}percent") + 1013 * F(f"{road}attempts") + 10007 * Length(f"{road}step")
-    return {
-        "n": Count("pk"), "confirmed": Count(f"{road}confirmed_at"), "last": Max(f"{road}running_at"),
-        "loss": Max(f"{road}launch__loss_seconds"), "oldest": Min(f"{road}launch__point_at"),
-        "newest": Max(f"{road}launch__point_at"), "stir": Sum(stir + 100003 * Length(f"{road}last_error")),
+    return _counts(road) | {
+        "last": Max(f"{road}running_at"), "loss": Max(f"{road}launch__loss_seconds"),
+        "oldest": Min(f"{road}launch__point_at"), "newest": Max(f"{road}launch__point_at"),
+        "stir": Sum(stir + 100003 * Length(f"{road}last_error")),
     }  # fmt: skip
 
 
@@ -132,3 +148,36 @@ def _most(one: Any, other: Any) -> Any:
 
 def _least(one: Any, other: Any) -> Any:
     return min((x for x in (one, other) if x is not None), default=None)
+
+
+# ---- On the row of the conversation ----------------------------------------------------------------------------------
+
+
+def open_for(ticket: Ticket) -> None:
+    """The ticket's conversation, in the transaction that makes the ticket."""
+    begun, by = ticket.requested_at, ticket.requested_by_id
+    open_for_ticket(
+        begun, ticket.account_id, ticket.number, subject_of(ticket), ticket.vm_count, by, ticket.shown_state
+    )  # fmt: skip
+
+
+def subject_of(ticket: Ticket) -> str:
+    """ "Live failover of 3 VMs to PHX01"; a termination says of which ticket."""
+    vms = f"{ticket.vm_count:,} VM{'' if ticket.vm_count == 1 else 's'}"
+    if ticket.about:
+        return f"Termination of {ticket.about.number}, {vms}"
+    return f"{ticket.get_kind_display()} of {vms} to {ticket.target}"
+
+
+def retell(at: datetime, tickets: set[int]) -> None:
+    """The words of these tickets, and of the terminations of them, on their conversations. For `Change.finish`.
+
+    The conversations are locked first: of two batches of one ticket, the second counts what the first has done.
+    """
+    family = list(Ticket.objects.filter(Q(pk__in=tickets) | Q(about__in=tickets)).only("number", "kind", "state"))
+    told = lock_conversations([ticket.number for ticket in family])
+    lines: defaultdict[int, Lines] = defaultdict(Lines)
+    for key, state, n, confirmed in _summed([one.pk for one in family if one.state == "approved"], _counts):
+        lines[key].count(state, n, confirmed)
+    words = {ticket.number: ticket_word(ticket, lines[ticket.pk]) for ticket in family if ticket.number in told}
+    show_words(at, {number: word for number, word in words.items() if word.word != told[number]})

@@ -1,14 +1,12 @@
-"""What workers do for tickets and failovers.
+"""Lines: moving them, telling the lower apps, and carrying them through the provider.
 
-The ticket is the throttle: each step of it makes one batch of its lines due, or drops one batch. The lines then go
-through the provider. The change of rows on every VM-keyed screen is the same transaction as the change of state.
+The change of rows on every VM-keyed screen is the same transaction as the change of state.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -18,9 +16,10 @@ from django.db.models.functions import Coalesce
 
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Change, changes
-from ampdr.work import BATCH, NOTHING_TO_DO, Duty, WaitingOn, fresh
-from failover.lifecycle import ENDED, FAILOVER, OPEN, STARTED
-from failover.models import Failover, Kind, Launch, Named, Ticket
+from ampdr.work import NOTHING_TO_DO, Duty, WaitingOn, fresh
+from failover.lifecycle import ENDED, FAILOVER, OPEN
+from failover.models import Failover, Kind, Launch
+from failover.tasks.words import retell
 from inventory.actions import add, relist, remove
 from inventory.models import VM, Role, Site
 from replication.models import Replication
@@ -28,10 +27,6 @@ from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress, Request, Result, Unreachable
 from replication.providers.sites import provider_of
 from replication.tasks import Answers, ProviderDuty
-
-START = {Kind.LIVE: Ask.FENCE, Kind.TEST: Ask.START_TEST}
-LOOK_AGAIN = timedelta(seconds=1)
-
 
 # ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
 
@@ -41,6 +36,7 @@ def fire(change: Change, lines: QuerySet[Failover], move: str, listed: Any = Non
     rows = change.fire(lines, move, **facts)
     if not rows:
         return rows
+    change.finish(retell, {row.ticket_id for row in rows})
     state = FAILOVER.moves[move].target
     if state in ENDED:
         tell(change, vms_of(rows))
@@ -102,86 +98,6 @@ def vms_of(rows: Sequence[Any]) -> list[int]:
 def _tally(change: Change, rows: Sequence[Any], counter: str, sign: int) -> None:
     for account, n in Counter(row.ticket__account_id for row in rows).items():
         change.tally(account, counter, sign * n)
-
-
-def _some(lines: QuerySet[Failover]) -> QuerySet[Failover]:
-    """One batch of these lines."""
-    return Failover.objects.filter(pk__among=list(lines.order_by("pk").values_list("pk", flat=True)[:BATCH]))
-
-
-# ---- Tickets ---------------------------------------------------------------------------------------------------------
-
-
-@work.register
-class Spread(Duty):
-    """A decided ticket hands its decision to its lines, one batch at a time. Live, terminate, test: the alphabet's."""
-
-    name, model, priority, size, order = "spread tickets", Ticket, 20, 1, ("kind", "next_step_at", "pk")
-
-    def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
-        ticket = mine.get()
-        more = _STEPS[ticket.kind == Kind.TERMINATE, ticket.state == "approved"](change, ticket)
-        mine.update(next_step_at=more, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
-        work.ring()
-
-
-def _start_lines(change: Change, ticket: Ticket) -> Any:
-    """Starts one batch of lines, from where the last one ended. A running test of the same VM is terminated first:
-    such lines stay Requested, and the ticket comes by again until the test is gone."""
-    lines = Failover.objects.filter(ticket=ticket, state="requested")
-    batch = dict(lines.filter(pk__gt=ticket.spread_to).order_by("pk").values_list("pk", "vm")[:BATCH])
-    started = Failover.objects.filter(vm_id__among=list(batch.values()), state__in=STARTED)
-    taken = set(started.values_list("vm", flat=True))
-    free = Failover.objects.filter(pk__among=[pk for pk, vm in batch.items() if vm not in taken])
-    fire(change, free, "start", **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
-    with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
-        tests = started.filter(vm_id__among=list(taken), kind=Kind.TEST, state="running")
-        fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
-    ticket.spread_to = max(batch) if len(batch) == BATCH else 0
-    ticket.save(update_fields=["spread_to"])
-    if ticket.spread_to:
-        return clock.db_now()
-    return clock.db_now(LOOK_AGAIN) if lines.exists() else None
-
-
-def _start_site(ticket: Ticket) -> str:
-    return ticket.source if ticket.kind == Kind.LIVE else ticket.target
-
-
-def _drop_lines(change: Change, ticket: Ticket) -> Any:
-    lines = Failover.objects.filter(ticket=ticket, state="requested")
-    rows = fire(change, _some(lines), "drop", **NOTHING_TO_DO)
-    return clock.db_now() if len(rows) == BATCH else None
-
-
-def _terminate_named(change: Change, ticket: Ticket) -> Any:
-    named = Failover.objects.filter(named_in__ticket=ticket, named_in__waiting=True)
-    batch = list(named.order_by("pk").values_list("pk", flat=True)[:BATCH])
-    mine = Failover.objects.filter(pk__among=batch)
-    facts = fresh(Ask.STOP, F("target"))
-    with changes(PORTAL, f"{ticket.number} was approved") as told:
-        fire(told, mine.filter(state="running"), "terminate", **facts)
-        failed = mine.filter(state="termination_failed")
-        fire(told, failed, "retry_termination", **{**facts, "generation": F("generation") + 1})
-    _no_longer_waiting(ticket, batch)
-    return clock.db_now() if len(batch) == BATCH else None
-
-
-def _let_named_go(change: Change, ticket: Ticket) -> Any:
-    _no_longer_waiting(ticket, list(ticket.names.values_list("failover", flat=True)))
-    return None
-
-
-def _no_longer_waiting(ticket: Ticket, failovers: list[int]) -> None:
-    Named.objects.filter(ticket=ticket, failover__in=failovers).update(waiting=False)
-
-
-_STEPS: dict[tuple[bool, bool], Callable[[Change, Ticket], Any]] = {
-    (False, True): _start_lines,
-    (False, False): _drop_lines,
-    (True, True): _terminate_named,
-    (True, False): _let_named_go,
-}
 
 
 # ---- Lines -----------------------------------------------------------------------------------------------------------
@@ -352,7 +268,7 @@ def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     live = rows[0].kind == Kind.LIVE
     if live:
         paused = Replication.objects.filter(vm_id__among=vms_of(rows), state="paused")
-        due = {"next_step_at": Value(change.at) + F("rpo_target"), "flag": "resynchronising"}
+        due: dict[str, Any] = {"next_step_at": Value(change.at) + F("rpo_target"), "flag": "resynchronising"}
         change.fire(paused, "resume", resumed_at=change.at, **due)
         _tally(change, rows, "running", -1)
     remove(change, VM.objects.filter(made_by__among=list(lines.values_list("uuid", flat=True))))

@@ -1,0 +1,7 @@
+"""What workers do for tickets and failovers."""
+
+from failover.tasks.lines import Carry, EndTests, fire, tell
+from failover.tasks.tickets import Spread
+from failover.tasks.words import Lines, lines_of, open_for, retell, ticket_word
+
+__all__ = ["Carry", "EndTests", "Lines", "Spread", "fire", "lines_of", "open_for", "retell", "tell", "ticket_word"]

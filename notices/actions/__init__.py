@@ -1,0 +1,29 @@
+"""What people may do with conversations and with what they are told."""
+
+from notices.actions.conversations import (
+    LONGEST,
+    Opening,
+    close,
+    lock_conversations,
+    may_write,
+    need_write,
+    open_conversation,
+    open_for_ticket,
+    readable,
+    show_words,
+    write,
+)
+
+__all__ = [
+    "LONGEST",
+    "Opening",
+    "close",
+    "lock_conversations",
+    "may_write",
+    "need_write",
+    "open_conversation",
+    "open_for_ticket",
+    "readable",
+    "show_words",
+    "write",
+]
