@@ -28,6 +28,9 @@ class Reading(Driven):
     account = models.OneToOneField(Account, null=True, on_delete=models.CASCADE, related_name="+")
     number = models.PositiveBigIntegerField(default=0)
 
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account"], name="reading_once", nulls_distinct=False)]
+
     def __str__(self) -> str:
         return f"Reading of {self.account or 'the installation'}"
 

@@ -1,5 +1,11 @@
 """Addresses of notices and conversations, below /<account>/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from notices.views import notices
+
+urlpatterns = [
+    path("notifications/", notices.index, name="notifications"),
+    path("notifications/read/", notices.read, name="notifications-read"),
+    path("notifications/settings/", notices.settings, name="notification-settings"),
+]

@@ -3,7 +3,8 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker, Settings
 
 from failover import tasks as failover_tasks  # noqa: F401
-from replication import tasks  # noqa: F401  the duties of both apps, as every process that drives has them
+from notices import tasks as notices_tasks  # noqa: F401
+from replication import tasks  # noqa: F401  the duties of all apps, as every process that drives has them
 from replication.providers.sites import provider_of
 from tests.cast import Cast, make_cast
 

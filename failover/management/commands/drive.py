@@ -8,9 +8,10 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from ampdr import work
 from failover import tasks as failover_tasks
+from notices import tasks as notices_tasks
 from replication import tasks as replication_tasks
 
-DUTIES = (failover_tasks, replication_tasks)  # imported so that their duties are known
+DUTIES = (failover_tasks, replication_tasks, notices_tasks)  # imported so that their duties are known
 
 
 class Command(BaseCommand):

@@ -1,0 +1,206 @@
+"""The record is read in order, and what concerns people becomes notices. No verb calls this, so that an event and its
+notices can't part; whoever is killed in between repeats nothing, because the place in the record moves on with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.postgres.aggregates import BoolOr, JSONBAgg
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, Concat
+from django.template import Context, Engine
+
+from accounts.models import Activity, AuthorizedUser, Head, Membership, Permission, Person, Seal
+from ampdr import clock, work
+from ampdr.lifecycle import Change
+from ampdr.work import Duty, WaitingOn
+from notices.models import Channel, Notice, Preference, Reading
+from notices.tasks.registry import KINDS, TELLERS, Happened, Letter, Member, Per
+
+ROWS = 5000  # of the record, in one step; a single seal may hold more
+SEALS = 500
+
+
+@work.register
+class Read(Duty):
+    """Reads on where an account's record, or the installation's, has grown. Behind all other work."""
+
+    name, model, priority, size = "read the record for notices", Reading, 95, 1
+
+    def due(self) -> QuerySet[Reading]:
+        begin()
+        newest = Coalesce(F("account__head__number"), Subquery(Head.objects.filter(account=None).values("number")[:1]))
+        free = Q(next_step_at=None) | Q(next_step_at__lte=clock.db_now())
+        return Reading.objects.alias(newest=newest).filter(free, number__lt=F("newest"))
+
+    def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
+        reading = mine.select_related("account").get()
+        last, batches = next_seals(reading)
+        made = list(notices_of(happened(reading, batches)))
+        Notice.objects.bulk_create(made, ignore_conflicts=True)
+        mine.update(
+            number=last, next_step_at=None, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY,
+        )  # fmt: skip
+        if made:
+            change.touch(_seen_in(made))
+            work.ring()
+
+
+def begin() -> None:
+    """Every head has its reading: a new account's record is read from its beginning."""
+    mine = Reading.objects.alias(whose=Coalesce("account_id", 0)).filter(whose=OuterRef("whose"))
+    heads = Head.objects.alias(whose=Coalesce("account_id", 0)).filter(~Exists(mine))
+    if missing := list(heads.values_list("account_id", flat=True)[: work.BATCH]):
+        Reading.objects.bulk_create([Reading(account_id=account) for account in missing], ignore_conflicts=True)
+
+
+def next_seals(reading: Reading) -> tuple[int, list[UUID]]:
+    """The number of the last seal of this step, and the batches under them: as many as a step may read, one at least.
+
+    Seals are given out under the head's lock, together with their rows: before one that is seen, none is missing.
+    """
+    seals = Seal.objects.filter(account=reading.account_id, number__gt=reading.number).order_by("number")
+    last, batches, rows = reading.number, [], 0
+    for number, batch, size in seals.values_list("number", "batch", "rows")[:SEALS]:
+        rows += size
+        if batches and rows > ROWS:
+            break
+        last = number
+        batches.append(batch)
+    return last, batches
+
+
+def happened(reading: Reading, batches: Sequence[UUID]) -> list[Happened]:
+    """What of these batches somebody may be told of, oldest first: thousands of rows of one event are one."""
+    singly = [event for event, (per, _) in TELLERS.items() if per == Per.ROW]
+    rows = Activity.objects.filter(account=reading.account_id, batch__in=batches)
+    rows = rows.annotate(name=Concat("kind", Value("."), "event")).filter(name__in=list(TELLERS))
+    rows = rows.annotate(single=Case(When(name__in=singly, then=F("pk")), default=0))
+    groups = rows.order_by().values("name", "about", "batch", "single").annotate(n=Count("pk"), newest=Max("pk"))
+    found = {group["newest"]: group for group in groups}
+    newest = Activity.objects.filter(pk__among=list(found)).order_by("pk")
+    return list(_summed_up(_happened(reading, row, found[row.pk]["n"]) for row in newest))
+
+
+def _happened(reading: Reading, row: Activity, n: int) -> Happened:
+    event, account = f"{row.kind}.{row.event}", reading.account
+    keys = {Per.ROW: f"{event}:{row.pk}", Per.BATCH: f"{event}:{row.about}:{row.batch}"}
+    return Happened(
+        event=event, account_id=row.account_id, account_slug=account.slug if account else "",
+        account_name=account.name if account else "", n=n, about=row.about, subject_id=row.subject_id,
+        key=keys.get(TELLERS[event][0], f"{event}:{row.about}"), vm_name=row.vm_name, actor=row.actor,
+        person_id=row.person_id, staff=row.staff, at=row.at, reason=row.reason, from_state=row.from_state,
+        facts=row.facts,
+    )  # fmt: skip
+
+
+def _summed_up(events: Iterable[Happened]) -> Iterable[Happened]:
+    """Events with one key become one: the newest, with all their rows."""
+    found: dict[str, Happened] = {}
+    for event in events:
+        earlier = found.pop(event.key, None)
+        found[event.key] = replace(event, n=event.n + earlier.n) if earlier else event
+    return found.values()
+
+
+# ---- Whom it concerns ------------------------------------------------------------------------------------------------
+
+
+class Audience:
+    """Those who can be told something in an account, and what they don't want to be told; read once, when needed."""
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        self.members = list(members)
+        off = Preference.objects.filter(person__in=[member.person_id for member in self.members], on=False)
+        self.off = set(off.values_list("person_id", "kind", "channel"))
+
+    def wants(self, member: Member, kind: str, channel: str) -> bool:
+        return KINDS[kind].fixed_for(member.listed) or (member.person_id, kind, channel) not in self.off
+
+
+def members_of(account_id: int) -> Iterator[Member]:
+    """Its enabled members with what they may do."""
+    listed = AuthorizedUser.objects.filter(account=OuterRef("account"), person=OuterRef("person"))
+    found = Membership.objects.filter(account=account_id, enabled=True, person__is_active=True).annotate(
+        granted=JSONBAgg("roles__permissions", filter=Q(roles__isnull=False)),
+        all_granted=BoolOr("roles__all_permissions", default=False), on_list=Exists(listed),
+    )  # fmt: skip
+    columns = ("person_id", "person__email", "on_list", "all_granted", "granted")
+    for person_id, email, on_list, all_granted, granted in found.values_list(*columns):
+        may = Permission.values if all_granted else {code for codes in granted or () for code in codes}
+        yield Member(person_id, email, on_list, all_granted, frozenset(may))
+
+
+def _audience(account_id: int | None, person_id: int) -> Audience:
+    """Of an account; of the installation's log, the person whom the event is about."""
+    if account_id is not None:
+        return Audience(members_of(account_id))
+    person = Person.objects.filter(pk=person_id, is_active=True)
+    return Audience(Member(*row) for row in person.values_list("pk", "email"))
+
+
+# ---- What they are told ----------------------------------------------------------------------------------------------
+
+
+def notices_of(events: Iterable[Happened]) -> Iterator[Notice]:
+    audience = cache(_audience)
+    for event in events:
+        for letter in TELLERS[event.event][1](event):
+            account_id = letter.account_id or event.account_id
+            told = audience(account_id, 0 if account_id else event.subject_id)
+            yield from _written(event, letter, account_id, told)
+
+
+def _written(event: Happened, letter: Letter, account_id: int | None, told: Audience) -> Iterator[Notice]:
+    kind, title, text = KINDS[letter.kind], *worded(event, letter)
+    needs = {*letter.needs, kind.permission} - {""}
+    channels = (Channel.EMAIL,) if letter.secret or letter.address else (Channel.PORTAL, Channel.EMAIL)
+    people = [one for one in told.members if letter.to(one) and needs <= one.permissions]
+    for member in [Member(0, letter.address), *people] if letter.address else people:
+        for channel in channels:
+            if member.email == letter.address or told.wants(member, letter.kind, channel):
+                yield Notice(
+                    account_id=account_id, person_id=member.person_id or None, email=member.email, kind=letter.kind,
+                    channel=channel, event=letter.once or event.key, about=event.about, title=title, text=text,
+                    permission=next(iter(sorted(needs)), ""), path=letter.path, secret=letter.secret,
+                    subject_id=letter.subject_id, message_id=message_id(letter.once or event.key, member.email),
+                    next_step_at=_due(channel),
+                )  # fmt: skip
+
+
+def worded(event: Happened, letter: Letter) -> tuple[str, str]:
+    """Title and text: the first line of the template, and the others."""
+    template = Engine.get_default().get_template(f"notices/words/{letter.template}.txt")
+    said = template.render(Context({"event": event, **letter.words}, autoescape=False))
+    title, _, text = said.strip().partition("\n")
+    return title.strip()[:200], text.strip()
+
+
+def message_id(event: str, email: str) -> str:
+    """Derived from what is told to whom, so that a mail that had to be repeated is recognised."""
+    digest = hashlib.sha256(f"{event}\n{email}".encode()).hexdigest()[:40]
+    return f"<{digest}@{urlsplit(settings.SITE_ORIGIN).hostname}>"
+
+
+def _due(channel: str) -> datetime | None:
+    return clock.now() if channel == Channel.EMAIL else None
+
+
+def _seen_in(made: Iterable[Notice]) -> set[int]:
+    """The accounts on whose pages these appear, so that open ones look again."""
+    by_account: dict[int | None, set[int]] = defaultdict(set)
+    for notice in made:
+        if notice.channel == Channel.PORTAL and notice.person_id:
+            by_account[notice.account_id].add(notice.person_id)
+    of_people = Membership.objects.filter(person__in=by_account.pop(None, ()))
+    return {account for account in by_account if account} | set(of_people.values_list("account_id", flat=True))
