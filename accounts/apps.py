@@ -6,9 +6,9 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """The default roles, the installation's head and the staff group are there after every migration."""
-        from accounts.actions import SUPPORT_MAY, furnish, furnish_support
+        """The default roles, the installation's head and the staff groups are there after every migration."""
+        from accounts.actions import STAFF_APPS, furnish, furnish_staff
 
         post_migrate.connect(furnish, sender=self, dispatch_uid="furnish")
-        for app in map(apps.get_app_config, SUPPORT_MAY):
-            post_migrate.connect(furnish_support, sender=app, dispatch_uid=f"support {app.label}")
+        for app in map(apps.get_app_config, STAFF_APPS):
+            post_migrate.connect(furnish_staff, sender=app, dispatch_uid=f"staff {app.label}")

@@ -9,6 +9,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_datetime
 
+from accounts.actions.second_factor import Factor
+from accounts.forms import code_field
 from ampdr import clock
 from failover.actions import TEST_DAYS, TEST_DAYS_AT_MOST
 from failover.models import Kind
@@ -93,15 +95,20 @@ class Send(forms.Form):
             }
         ),
     )  # fmt: skip
-    # The fresh second factor of a live request gets its field here; until then none is shown (P7).
+    code = code_field()
 
-    def dress(self, live: bool, label: str) -> Send:
-        """As this request needs it: without a code for a test, where a reason is welcome and not wanted."""
+    def dress(self, live: bool, label: str, factor: str) -> Send:
+        """As this request needs it: a test takes no site's code, and welcomes a reason without wanting one.
+
+        `factor` is of `Factor`: only where a code is to be typed there is a field for it.
+        """
         if live:
             self.fields["site_code"].label = label
         else:
             self.fields.pop("site_code", None)
             self.fields["reason"].label = "Note for Support (optional)"
+        if not live or factor != Factor.CODE:
+            self.fields.pop("code", None)
         return self
 
     def refuse(self, fields: dict[str, list[str]]) -> None:

@@ -9,7 +9,7 @@ from accounts.actions.entering import (
     open_token,
     support,
 )
-from accounts.actions.house import SUPPORT, SUPPORT_MAY, furnish, furnish_support
+from accounts.actions.house import LEAD, OPERATOR, STAFF_APPS, STAFF_MAY, SUPPORT, furnish, furnish_staff
 from accounts.actions.members import add_member, change_member, create_account, list_authorized, unlist, update_listing
 from accounts.actions.people import change_person, create_person, note_new_password
 from accounts.actions.rights import checked, need_superuser, support_only
@@ -26,9 +26,12 @@ from accounts.actions.tokens import (
 )
 
 __all__ = [
+    "LEAD",
     "LIFETIMES",
+    "OPERATOR",
+    "STAFF_APPS",
+    "STAFF_MAY",
     "SUPPORT",
-    "SUPPORT_MAY",
     "add_member",
     "add_token",
     "administrators",
@@ -41,7 +44,7 @@ __all__ = [
     "enter_by_token",
     "explain",
     "furnish",
-    "furnish_support",
+    "furnish_staff",
     "issue_machine_token",
     "issue_token",
     "list_authorized",

@@ -28,23 +28,45 @@ def furnish(**_: Any) -> None:
     Head.objects.get_or_create(account=None)
 
 
-# What members of the staff group "Support" may do in admin, by app. `change` of a ticket is to decide it, of a
-# replication to retry it: no form edits them.
-SUPPORT = "Support"
-SUPPORT_MAY: dict[str, tuple[str, ...]] = {
+# What the groups of staff may do in admin, by app. `change` of a ticket is to decide it, of a replication to retry it,
+# of a factor's reset to approve it: no form edits them. What names a model that isn't there yet waits for it.
+SUPPORT, LEAD, OPERATOR = "Support", "Support lead", "Operator"
+Rights = dict[str, tuple[str, ...]]
+SUPPORT_MAY: Rights = {
     "accounts": (
-        "view_account", "add_account", "view_person", "add_person", "view_role", "view_activity",
-        "view_membership", "add_membership", "change_membership",
+        "view_account", "view_person", "view_role", "view_membership", "view_activity",
         "view_authorizeduser", "add_authorizeduser", "change_authorizeduser",
+        "view_factorreset", "change_factorreset",
     ),
-    "inventory": ("view_site", "add_site", "change_site", "view_vm"),
+    "inventory": ("view_site", "view_vm", "view_outage", "add_outage", "change_outage"),
+    "notices": ("view_conversation", "add_conversation", "change_conversation"),
     "replication": ("view_order", "view_replication", "change_replication"),
     "failover": ("view_ticket", "change_ticket"),
 }  # fmt: skip
+LEAD_MAY_TOO: Rights = {
+    "accounts": (
+        "add_account", "add_person", "add_membership", "change_membership", "view_invitation", "add_invitation",
+        "change_invitation", "add_factorreset",
+    ),
+    "inventory": ("change_site", "view_servicelevel", "add_servicelevel", "change_servicelevel"),
+    "failover": ("add_ticket",),  # by phone, on behalf of a listed person
+}  # fmt: skip
+OPERATOR_MAY: Rights = {
+    "accounts": ("view_account", "view_machinetoken", "add_machinetoken", "change_machinetoken", "view_activity"),
+    "inventory": ("view_site", "add_site", "change_site", "view_vm"),
+    "replication": ("view_replication",),
+}  # fmt: skip
+STAFF_MAY: dict[str, tuple[Rights, ...]] = {
+    SUPPORT: (SUPPORT_MAY,), LEAD: (SUPPORT_MAY, LEAD_MAY_TOO), OPERATOR: (OPERATOR_MAY,),
+}  # fmt: skip
+STAFF_APPS = sorted({app for tables in STAFF_MAY.values() for table in tables for app in table})
 
 
-def furnish_support(app_config: AppConfig, **_: Any) -> None:
-    """Gives the group its permissions of one app, as soon as Django has made them."""
-    names = SUPPORT_MAY.get(app_config.label, ())
-    found = StaffPermission.objects.filter(content_type__app_label=app_config.label, codename__in=names)
-    Group.objects.get_or_create(name=SUPPORT)[0].permissions.add(*found)
+def furnish_staff(app_config: AppConfig, **_: Any) -> None:
+    """Gives each group exactly its rights of one app, as soon as Django has made them."""
+    ours = StaffPermission.objects.filter(content_type__app_label=app_config.label)
+    for name, tables in STAFF_MAY.items():
+        group, _new = Group.objects.get_or_create(name=name)
+        may = [right for table in tables for right in table.get(app_config.label, ())]
+        group.permissions.remove(*ours.exclude(codename__in=may))
+        group.permissions.add(*ours.filter(codename__in=may))

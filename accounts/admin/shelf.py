@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 
 from accounts import actions
+from accounts.actions.proof import proved
 from accounts.models import Account, Person
 from ampdr.lifecycle import Actor
 
@@ -26,7 +27,7 @@ FEW = 50
 
 def staff(request: HttpRequest) -> Actor:
     """Who of Support acts here. Admin lets nobody else in; the verbs check it again."""
-    return actions.support(cast(Person, request.user))
+    return proved(request, actions.support(cast(Person, request.user)))
 
 
 class Uncounted(Paginator):  # type: ignore[type-arg]  # not generic at run time

@@ -9,13 +9,15 @@ from django.db import IntegrityError
 from django.db.models import F, Value
 
 from accounts.actions import receive
+from accounts.actions.second_factor import proof_of
 from ampdr.errors import Absent, Conflict
 from ampdr.lifecycle import Actor, Change, changes
 from ampdr.numbers import next_number
 from ampdr.sets import insert_select
 from failover.actions.decisions import decide
-from failover.actions.requests import need_listing, need_session, refuse_fields, wrong_site_code
+from failover.actions.requests import need_listing, need_proof, need_session, refuse_fields, wrong_site_code
 from failover.models import Failover, Kind, Named, Ticket
+from failover.tasks import open_for, retell
 
 TERMINABLE = ("running", "termination_failed")
 
@@ -46,6 +48,7 @@ def confirm(actor: Actor, ticket: Ticket) -> int:
         mine = Failover.objects.filter(pk__among=keys)
         mine.update(confirmed_at=change.at, confirmed_by_id=actor.person_id)
         change.note(mine, "failover.confirmed")
+        change.finish(retell, [ticket.pk])
     return len(keys)
 
 
@@ -64,12 +67,12 @@ def _nothing_to_confirm(ticket: Ticket) -> Conflict:
 def request_termination(actor: Actor, ticket: Ticket, reason: str, site_code: str, key: str) -> Ticket:
     """Asks Support to end what runs of a live or test ticket. The same key gets the same request.
 
-    Raises Invalid (a live one wants a reason and the primary site's code) and Conflict: `nothing_runs`,
-    `already_requested`, naming the first.
+    Raises Forbidden (of a live one also: `second_factor_needed`), Invalid (a live one wants a reason and the primary
+    site's code) and Conflict: `nothing_runs`, `already_requested`, naming the first.
     """
     _need_mine(actor, ticket)
     if ticket.kind == Kind.LIVE:
-        need_session(actor, "The termination of a live failover")
+        need_proof(actor, "The termination of a live failover", key)
     try:
         with changes(actor, reason.strip()) as change:
             return _request_once(change, actor, ticket, (reason.strip(), site_code), key)
@@ -93,7 +96,9 @@ def _request_once(change: Change, actor: Actor, about: Ticket, said: tuple[str, 
     named = Failover.objects.filter(ticket=about, state__in=TERMINABLE).order_by("pk")
     ticket.vm_count = insert_select(Named, ["ticket", "failover"], named.values_list(Value(ticket.pk), F("pk")))
     ticket.save(update_fields=["vm_count"])
-    change.begin(Ticket.objects.filter(pk=ticket.pk), "request")
+    proof = proof_of(actor) if about.kind == Kind.LIVE else {}
+    open_for(ticket)
+    change.begin(Ticket.objects.filter(pk=ticket.pk), "request", **proof)
     change.tally(ticket.account_id, "waiting", 1)
     receipt.made = ticket.number
     receipt.save(update_fields=["made"])

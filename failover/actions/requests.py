@@ -14,6 +14,7 @@ from django.db.models import DateTimeField, F, OuterRef, QuerySet, Subquery, Val
 from django.utils.text import get_text_list
 
 from accounts.actions import receive
+from accounts.actions.second_factor import need_fresh, proof_of
 from accounts.models import AuthorizedUser, Permission, Receipt
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid
@@ -22,7 +23,7 @@ from ampdr.numbers import next_number
 from ampdr.sets import insert_select
 from failover.lifecycle import FAILOVER, OPEN
 from failover.models import Failover, Kind, Ticket
-from failover.tasks import tell
+from failover.tasks import open_for, tell
 from inventory.models import VM
 from replication.models import RecoveryPoint, Replication
 
@@ -61,9 +62,16 @@ def listed_names(account_id: int) -> list[str]:
 
 
 def need_session(actor: Actor, what: str) -> None:
-    """What concerns a live failover is for a signed-in person. The fresh second factor will be asked for here (P7)."""
+    """What concerns a live failover is for a signed-in person."""
     if actor.via == "token":
         raise Forbidden(f"{what} is for a signed-in person, never for a token.", code="not_by_token")
+
+
+def need_proof(actor: Actor, what: str, key: str) -> None:
+    """A live step wants a second factor proved just now (rule 10). A repeat gets what was made: it does nothing."""
+    need_session(actor, what)
+    if not (actor.fresh or made_with(actor, key)):
+        need_fresh(actor)
 
 
 # ---- Requesting ------------------------------------------------------------------------------------------------------
@@ -87,7 +95,8 @@ class Wish:
 def request_failover(actor: Actor, wish: Wish, key: str) -> Ticket:
     """A ticket with one line per VM, all or none. The same key gets the same ticket, whatever happened since.
 
-    Raises Forbidden, Absent, Invalid (fields), and Conflict: `not_protected`, `already_in_failover`, `two_sites`.
+    Raises Forbidden (a live one also: `second_factor_needed`), Absent, Invalid (fields), and Conflict:
+    `not_protected`, `already_in_failover`, `two_sites`.
     """
     need_read(actor)
     wanted = set(map(_uuid, wish.vms))
@@ -96,7 +105,7 @@ def request_failover(actor: Actor, wish: Wish, key: str) -> Ticket:
         raise Absent
     need_listing(actor)
     if wish.kind == Kind.LIVE:
-        need_session(actor, "A live failover")
+        need_proof(actor, "A live failover", key)
     try:
         with changes(actor, wish.reason.strip()) as change:
             return _request_once(change, actor, wish, vms, key)
@@ -135,7 +144,9 @@ def _request_once(change: Change, actor: Actor, wish: Wish, vms: QuerySet[VM], k
         requested_by_id=actor.person_id or 0, requested_at=change.at,
     )  # fmt: skip
     _add_lines(ticket, vms)
-    change.begin(Ticket.objects.filter(pk=ticket.pk), "request")
+    proof = proof_of(actor) if wish.kind == Kind.LIVE else {}
+    open_for(ticket)
+    change.begin(Ticket.objects.filter(pk=ticket.pk), "request", **proof)
     change.begin(Failover.objects.filter(ticket=ticket), "request")
     tell(change, list(vms.values_list("pk", flat=True)))
     change.tally(ticket.account_id, "waiting", 1)

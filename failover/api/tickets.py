@@ -109,20 +109,24 @@ class FailoverShape(serializers.Serializer[Any]):
 
 
 class TicketBody(Vms):
-    """`site_code` (live only) is the recovery site, typed. Without `point_at`: the newest point at start."""
+    """`site_code` and `code` (live only): the recovery site, typed, and a second factor, unless it was proved within
+    the last 5 minutes. Without `point_at`: the newest point at start."""
 
     kind = serializers.ChoiceField(["test", "live"])
     reason = Text(required=False, default="")
     site_code = Text(required=False, default="", max_length=40)
+    code = Text(required=False, default="", max_length=40)
     point_at = Moment(required=False, allow_null=True, default=None)
     ends_at = Moment(required=False, allow_null=True, default=None)
 
 
 class TerminationBody(Body):
-    """`site_code` (live only) is the primary site, typed."""
+    """`site_code` and `code` (live only): the primary site, typed, and a second factor, unless it was proved within
+    the last 5 minutes."""
 
     reason = Text(required=False, default="")
     site_code = Text(required=False, default="", max_length=40)
+    code = Text(required=False, default="", max_length=40)
 
 
 class ReasonBody(Body):
@@ -130,10 +134,12 @@ class ReasonBody(Body):
 
 
 class DecisionBody(Body):
-    """`version` is the ticket's, as it was read before deciding."""
+    """`version` is the ticket's, as it was read before deciding. `code` is a second factor, wanted unless it was
+    proved within the last 5 minutes."""
 
     version = Text(max_length=60)
     reason = Text(required=False, default="")
+    code = Text(required=False, default="", max_length=40)
 
 
 class TicketPages(PagesByNumber):
@@ -246,10 +252,14 @@ class Tickets(AboutTickets):
 
     @described("request_failover", TicketShape, status=201, request=TicketBody, parameters=[KEY_REQUIRED])
     def post(self, request: Request) -> Response:
-        """Requests a failover of these VMs, all or none. Support decides. A live one: signed in, never by a token."""
+        """Requests a failover of these VMs, all or none. Support decides.
+
+        A live one is for a signed-in person with a second factor proved within the last 5 minutes, never for a token.
+        """
         self.actor.need(Permission.READ_REPLICATION)
         body, key = self.asked(TicketBody, self.may_request, keyed=True)
-        ticket = request_failover(self.actor, Wish(**body), key)
+        code, wish = body.pop("code"), Wish(**body)
+        ticket = self.proving(code, lambda actor: request_failover(actor, wish, key))
         return made(self.shown(ticket.number), reverse("api-ticket", args=[self.slug, ticket.number]))
 
 
@@ -310,10 +320,14 @@ class Terminate(AboutTickets):
 
     @described("request_termination", TicketShape, status=201, request=TerminationBody, parameters=[KEY_REQUIRED])
     def post(self, request: Request, number: str) -> Response:
-        """Requests the end of what runs of this ticket: a ticket of its own. Live: signed in, never by a token."""
+        """Requests the end of what runs of this ticket: a ticket of its own.
+
+        Of a live one: for a signed-in person with a second factor proved within the last 5 minutes, never for a token.
+        """
         about = self.ticket(number)
         body, key = self.asked(TerminationBody, self.may_request, keyed=True)
-        ticket = request_termination(self.actor, about, body["reason"], body["site_code"], key)
+        said = body["reason"], body["site_code"]
+        ticket = self.proving(body["code"], lambda actor: request_termination(actor, about, *said, key))
         return made(self.shown(ticket.number), reverse("api-ticket", args=[self.slug, ticket.number]))
 
 
@@ -326,8 +340,9 @@ class Decision(AboutTickets):
         ticket = self.ticket(number)
         self.may_decide()
         body, key = self.asked(DecisionBody)
+        code, said = body.pop("code"), (body["reason"], body["version"])
         do = [name, number, body]
-        self.once(key, do, lambda: verb(self.actor, ticket, body["reason"], body["version"]))
+        self.proving(code, lambda actor: self.once(key, do, lambda: verb(actor, ticket, *said)))
         return Response(self.shown(number))
 
 

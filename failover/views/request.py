@@ -12,10 +12,12 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 
+from accounts.actions.proof import proved, with_proof
+from accounts.actions.second_factor import NEEDED, Factor, factor_of
 from accounts.models import AuthorizedUser, Permission
 from accounts.views import Visit
 from ampdr import clock
-from ampdr.errors import Conflict, Invalid
+from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor
 from failover.actions import (
     TEST_DAYS_AT_MOST,
@@ -135,14 +137,15 @@ def _wrong_moment(choice: Choice, asked: Asked) -> str:
 def _preview(
     request: Visit, choice: Choice, asked: Asked, form: Send, key: str, status: int = 200
 ) -> HttpResponse:  # fmt: skip
-    live = asked.kind == Kind.LIVE
+    live, factor = asked.kind == Kind.LIVE, factor_of(proved(request, request.actor))
     source, target = _sites(choice)
     at_risk = loss(choice.vms, asked.point_at)
     query = QueryDict(mutable=True)
     query.update({"kind": asked.kind, **({"point": asked.point_at.isoformat()} if asked.point_at else {})})
     context = {
         "choice": choice, "count": _count(len(choice.vms)), **names(choice.vms), "asked": asked, "live": live,
-        "key": key, "form": form.dress(live, f"Type the recovery site code, {target.code}"),
+        "key": key, "form": form.dress(live, f"Type the recovery site code, {target.code}", factor),
+        "no_factor": live and factor == Factor.NONE,
         "source": source, "target": target, "loss": at_risk, "warnings": _warnings(choice, asked, at_risk, source),
         "expected": expected([vm.pk for vm in choice.vms]), "change": kept(query, choice.fields),
         "test_instead": kept(query, choice.fields, kind=Kind.TEST.value),
@@ -215,13 +218,24 @@ def _send(request: Visit) -> HttpResponse:
         asked.kind, [vm.uuid for vm in choice.vms], said["reason"], said["site_code"], asked.point_at, asked.ends_at
     )
     try:
-        ticket = request_failover(actor, wish, key)
+        ticket = with_proof(request, actor, said["code"], lambda actor: request_failover(actor, wish, key))
     except Invalid as refusal:
         form.refuse(refusal.fields)
         return _preview(request, choice, asked, form, key, status=400)
+    except Forbidden as refusal:
+        _say_needed(form, refusal)
+        return _preview(request, choice, asked, form, key, status=403)
     except Conflict as refusal:
         raise as_it_stands(request, refusal, key) from refusal
     return see_other("failover", actor.account_slug, ticket.number)
+
+
+def _say_needed(form: Send, refusal: Forbidden) -> None:
+    """Beside the field, with all that was typed kept; every other refusal of a right has a page of its own."""
+    if refusal.code != NEEDED:
+        raise refusal
+    if refusal.facts.get("case") != "no_factor":  # who has none is told so in the field's place
+        form.refuse({"code": [refusal.message]})
 
 
 def _asked(form: QueryDict) -> Asked:
@@ -264,10 +278,14 @@ def terminate(request: Visit, number: str) -> HttpResponse:
         if not form.is_valid():
             return _before_the_end(request, ticket, form, key, status=400)
         said = form.cleaned_data
-        made = request_termination(actor, ticket, said["reason"], said["site_code"], key)
+        wanted = said["reason"], said["site_code"], key
+        made = with_proof(request, actor, said["code"], lambda actor: request_termination(actor, ticket, *wanted))
     except Invalid as refusal:
         form.refuse(refusal.fields)
         return _before_the_end(request, ticket, form, key, status=400)
+    except Forbidden as refusal:
+        _say_needed(form, refusal)
+        return _before_the_end(request, ticket, form, key, status=403)
     except Conflict as refusal:
         raise as_it_stands(request, refusal, key, ticket, "Request termination") from refusal
     return see_other("failover", actor.account_slug, made.number)
@@ -293,11 +311,12 @@ def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status
     lines = Failover.objects.filter(ticket=ticket, state__in=("running", "termination_failed"))
     first = lines.order_by("vm__name_key", "pk").values_list("vm__name", flat=True)
     known = lines.aggregate(n=Count("pk"), since=Min("running_at"), unfenced=Count("pk", filter=Q(fenced="pending")))
-    live = ticket.kind == Kind.LIVE
+    live, factor = ticket.kind == Kind.LIVE, factor_of(proved(request, request.actor))
     context = {
         "ticket": ticket, "live": live, "count": _count(known["n"]), **known, "key": key,
         "names": list(first[:FEW]), "more": max(0, known["n"] - FEW),
-        "form": form.dress(live, f"Type the code of the primary site, {ticket.source}"),
+        "form": form.dress(live, f"Type the code of the primary site, {ticket.source}", factor),
+        "no_factor": live and factor == Factor.NONE,
         "primary": _primary(request.actor, ticket),
         "back": reverse("failovers", args=[request.actor.account_slug]),
         "href": reverse("failover", args=[request.actor.account_slug, ticket.number]),
