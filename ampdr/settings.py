@@ -148,6 +148,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 0,
 }
 
+# Mail (notices/tasks/mail.py). A mail server that hangs must not hold a worker for long.
+vars().update(env.email_url("EMAIL_URL", default="smtp://127.0.0.1:25"))
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT_SECONDS", default=3)
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"AMPDR <no-reply@{SITE_ORIGIN.split('://')[1].split(':')[0]}>")
+
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=30)
 PROVIDER_TIMEOUT_SECONDS = env.float("PROVIDER_TIMEOUT_SECONDS", default=10)
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=5)
