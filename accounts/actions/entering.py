@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.postgres.aggregates import ArrayAgg, BoolOr, JSONBAgg
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 from django.utils.crypto import constant_time_compare
 
-from accounts.models import AuthorizedUser, Head, MachineToken, Membership, Permission, Person, Token
+from accounts.actions.access import open_request
+from accounts.models import Account, AuthorizedUser, Head, MachineToken, Membership, Permission, Person, Token
 from ampdr import clock
 from ampdr.errors import Absent, Forbidden
 from ampdr.lifecycle import Actor
@@ -19,9 +22,18 @@ A_MINUTE = timedelta(minutes=1)
 T = TypeVar("T", Token, MachineToken)
 
 
-def enter(person: Person, slug: str, via: str = "page") -> tuple[Actor, Head]:
+class Entry(NamedTuple):
+    """Who came in, and where. `accounts`: slug and name of every account in which the person is an enabled member."""
+
+    actor: Actor
+    head: Head
+    accounts: list[dict[str, str]]
+
+
+def enter(person: Person, slug: str, via: str = "page") -> Entry:
     """The person as an actor in this account, and the account's head, in one statement. Absent if not a member."""
     listed = AuthorizedUser.objects.filter(account=OuterRef("account"), person=OuterRef("person"))
+    theirs = Account.objects.filter(memberships__person=OuterRef("person"), memberships__enabled=True).order_by("name")
     membership = (
         Membership.objects.filter(person=person, account__slug=slug, enabled=True)
         .select_related("account__head")
@@ -30,6 +42,7 @@ def enter(person: Person, slug: str, via: str = "page") -> tuple[Actor, Head]:
             all_granted=BoolOr("roles__all_permissions", default=False),
             role_names=ArrayAgg("roles__name", filter=Q(roles__isnull=False), default=[]),
             listed=Exists(listed),
+            accounts=ArraySubquery(theirs.values(found=JSONObject(slug="slug", name="name"))),
         )
         .first()
     )
@@ -42,7 +55,7 @@ def enter(person: Person, slug: str, via: str = "page") -> tuple[Actor, Head]:
         account_name=account.name, permissions=frozenset(granted), roles=tuple(sorted(membership.role_names)),
         listed=membership.listed,
     )  # fmt: skip
-    return actor, account.head
+    return Entry(actor, account.head, membership.accounts)
 
 
 def support(person: Person, via: str = "admin") -> Actor:
@@ -53,19 +66,25 @@ def support(person: Person, via: str = "admin") -> Actor:
 def administrators(account_id: int) -> list[Any]:
     """Who can give permissions in this account: name and e-mail of its enabled administrators."""
     found = Person.objects.filter(
-        memberships__account=account_id, memberships__enabled=True, memberships__roles__all_permissions=True
-    )
+        memberships__account=account_id, memberships__enabled=True, memberships__roles__all_permissions=True,
+        is_active=True,
+    )  # fmt: skip
     return list(found.order_by("name").distinct().values("name", "email"))
 
 
 def explain(refusal: Forbidden, actor: Actor) -> None:
-    """Adds to a refusal what helps: the permission's label, the person's roles, and who can give the permission."""
+    """Adds to a refusal what helps: the permission's label, the person's roles, who can give it, whether he asked."""
     code = refusal.facts.get("permission")
+    if not code:
+        return
     if code in Permission.values:
         refusal.title = f"You need the permission {Permission(code).label}"
-        refusal.facts["permission"] = Permission(code).label
-    if code:
-        refusal.facts |= {"roles": actor.roles, "administrators": administrators(actor.account_id or 0)}
+        refusal.facts |= {"permission": Permission(code).label, "ask": code, "asked": open_request(actor)}
+    refusal.facts |= {"roles": actor.roles, "administrators": administrators(actor.account_id or 0)}
+    if code == Permission.READ_REPLICATION and actor.listed:
+        refusal.facts["case"] = "listed"
+    if code == Permission.WRITE_REPLICATION and actor.can(Permission.READ_REPLICATION):
+        refusal.facts["case"] = "no_write"
 
 
 def open_token(secret: str) -> Token | None:
@@ -106,6 +125,6 @@ def enter_by_token(secret: str, slug: str) -> tuple[Actor, Head] | None:
         return None
     if token.account.slug != slug:
         raise Absent
-    actor, head = enter(token.person, slug, via="token")
+    actor, head, _ = enter(token.person, slug, via="token")
     _note_use(token)
     return replace(actor, permissions=actor.permissions & frozenset(token.scopes)), head

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+from accounts.actions.access import close_requests
 from accounts.actions.entering import administrators
-from accounts.actions.rights import checked, support_only
-from accounts.models import Account, AuthorizedUser, Head, Membership, Person, Role
+from accounts.actions.rights import check_gift, checked, keeper_only, lock_people, support_only
+from accounts.actions.tokens import revoke_tokens
+from accounts.models import AccessRequest, Account, AuthorizedUser, Head, Membership, Person, Role
 from ampdr.errors import Conflict, Invalid
-from ampdr.lifecycle import Actor, changes
+from ampdr.lifecycle import Actor, Change, changes
 
 
 def create_account(actor: Actor, slug: str, name: str, number: int) -> Account:
@@ -22,6 +25,9 @@ def create_account(actor: Actor, slug: str, name: str, number: int) -> Account:
         Head.objects.create(account=account)
         change.note(Account.objects.filter(pk=account.pk), "account.created")
     return account
+
+
+# ---- The list of authorized users ------------------------------------------------------------------------------------
 
 
 def list_authorized(actor: Actor, account: Account, person: Person, phone: str = "", **facts: Any) -> AuthorizedUser:
@@ -57,36 +63,113 @@ def unlist(actor: Actor, listing: AuthorizedUser, reason: str = "") -> None:
         change.note(Account.objects.filter(pk=listing.account_id), "account.unlisted", person=listing.person.name)
 
 
+# ---- Members ---------------------------------------------------------------------------------------------------------
+
+
 def add_member(actor: Actor, account: Account, person: Person, roles: Sequence[Role]) -> Membership:
-    """Makes a person a member of an account. Support's verb."""
+    """Makes a person a member of an account. Support's verb: customers invite people."""
     support_only(actor)
-    _check_roles(account.pk, roles)
-    membership = Membership(account=account, person=person)
+    check_roles(account.pk, roles)
     with changes(actor) as change:
-        checked(membership).save()
-        membership.roles.set(roles)
-        names = sorted(role.name for role in roles)
-        mine = Membership.objects.filter(pk=membership.pk)
-        change.note(mine, "membership.added", person=person.name, roles=names)
+        return join(change, account, person, roles)
+
+
+def join(change: Change, account: Account, person: Person, roles: Sequence[Role]) -> Membership:
+    """A new member, in the caller's transaction. Raises Invalid if he is one already."""
+    lock_people(account.pk)
+    membership = checked(Membership(account=account, person=person))
+    membership.save()
+    membership.roles.set(roles)
+    mine = Membership.objects.filter(pk=membership.pk)
+    change.note(mine, "membership.added", person=person.name, roles=names_of(roles))
     return membership
 
 
-def change_member(actor: Actor, membership: Membership, roles: Sequence[Role], enabled: bool) -> None:
-    """Other roles, or in and out of the account. Support's verb; the last administrator stays (Conflict)."""
-    support_only(actor)
-    _check_roles(membership.account_id, roles)
-    mine = Membership.objects.filter(pk=membership.pk)
-    with changes(actor) as change:
-        list(Membership.objects.filter(account=membership.account_id).order_by("pk").select_for_update())
-        had_one = bool(administrators(membership.account_id))
-        mine.update(enabled=enabled)
-        membership.roles.set(roles)
-        if had_one and not administrators(membership.account_id):
-            raise Conflict("This is the last administrator of the account. Make another one first.")
-        names = sorted(role.name for role in roles)
-        change.note(mine, "membership.changed", person=membership.person.name, roles=names, enabled=enabled)
+def change_member(
+    actor: Actor, membership: Membership, roles: Sequence[Role] | None = None, enabled: bool | None = None
+) -> None:
+    """Other roles, or in and out of the account; None leaves as it is. Acts on the member's next request.
+
+    A verb of the account's administrators and of Support. Nobody disables or demotes himself, the last administrator
+    stays (Conflict), and nobody gives what he himself lacks (Forbidden).
+    """
+    keeper_only(actor, membership.account_id)
+    if roles is not None:
+        check_roles(membership.account_id, roles)
+    with changes(actor) as change, administered(membership.account_id):
+        member = _as_it_stands(membership)
+        had, was_in = list(member.roles.all()), member.enabled
+        now, is_in = had if roles is None else list(roles), was_in if enabled is None else enabled
+        check_gift(actor, (), [role for role in now if role not in had or (is_in and not was_in)])
+        if actor.person_id == member.person_id and (was_in > is_in or not _grants(had) <= _grants(now)):
+            raise _not_oneself("disable or demote")
+        if set(had) != set(now) or was_in != is_in:
+            _write(change, member, now, is_in)
 
 
-def _check_roles(account_id: int, roles: Sequence[Role]) -> None:
+def remove_member(actor: Actor, membership: Membership) -> None:
+    """Out of the account for good: his API tokens of this account end, what he asked for is closed, a listing on
+    Support's list is suspended by itself. The row goes, so what is written down stands on its account.
+    """
+    keeper_only(actor, membership.account_id)
+    with changes(actor) as change, administered(membership.account_id):
+        member = _as_it_stands(membership)
+        if actor.person_id == member.person_id:
+            raise _not_oneself("remove")
+        account, person = member.account, member.person
+        revoke_tokens(change, account, person)
+        close_requests(change, AccessRequest.objects.filter(account=account, person=person))
+        facts = {"person": person.name, "email": person.email, "roles": names_of(member.roles.all())}
+        Membership.objects.filter(pk=member.pk).delete()
+        change.note(Account.objects.filter(pk=account.pk), "account.member_removed", **facts)
+
+
+@contextmanager
+def administered(account_id: int) -> Iterator[None]:
+    """Inside of `changes`: an account that has an administrator has one afterwards, whoever changes it meanwhile."""
+    lock_people(account_id)
+    had_one = bool(administrators(account_id))
+    yield
+    if had_one and not administrators(account_id):
+        raise Conflict(
+            "This is the last administrator of the account. Make another one first.",
+            code="last_administrator", title="The last administrator stays",
+        )  # fmt: skip
+
+
+def check_roles(account_id: int, roles: Sequence[Role]) -> None:
     if any(role.account_id not in (None, account_id) for role in roles) or not roles:
-        raise Invalid("Please correct what is marked.", fields={"roles": ["Choose roles of this account."]})
+        raise Invalid("Please correct what is marked.", fields={"roles": ["Choose at least one role of this account."]})
+
+
+def names_of(roles: Iterable[Role]) -> list[str]:
+    return sorted(role.name for role in roles)
+
+
+def _as_it_stands(membership: Membership) -> Membership:
+    found = Membership.objects.filter(pk=membership.pk).select_related("account", "person").prefetch_related("roles")
+    member = found.first()
+    if member is None:
+        raise Conflict(f"{membership.person.name} is no member of this account any more.", code="not_a_member")
+    return member
+
+
+def _grants(roles: Iterable[Role]) -> set[str]:
+    return set().union(*(role.grants() for role in roles))
+
+
+def _not_oneself(what: str) -> Conflict:
+    text = f"Nobody can {what} himself. Another administrator of your account can."
+    return Conflict(text, code="not_oneself", title="Not by yourself")
+
+
+def _write(change: Change, member: Membership, roles: Sequence[Role], enabled: bool) -> None:
+    mine, before, was_in = Membership.objects.filter(pk=member.pk), names_of(member.roles.all()), member.enabled
+    mine.update(enabled=enabled)
+    Membership.objects.get(pk=member.pk).roles.set(roles)
+    if names_of(roles) != before:
+        asked = AccessRequest.objects.filter(account=member.account_id, person=member.person_id)
+        close_requests(change, asked)
+    event = "changed" if enabled == was_in else "enabled" if enabled else "disabled"
+    facts = {"person": member.person.name, "roles": names_of(roles), "before": before, "enabled": enabled}
+    change.note(mine, f"membership.{event}", **facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from django.core.exceptions import ValidationError
@@ -60,10 +60,10 @@ def is_administrator(actor: Actor) -> bool:
     return mine.filter(roles__all_permissions=True).exists()
 
 
-def checked(row: M) -> M:
-    """The row, if it is well-formed. Raises Invalid, naming its fields."""
+def checked(row: M, leave: Collection[str] = ()) -> M:
+    """The row, if it is well-formed, but for the fields to `leave`. Raises Invalid, naming its fields."""
     try:
-        row.full_clean()
+        row.full_clean(exclude=leave)
     except ValidationError as error:
         raise Invalid("Please correct what is marked.", fields=error.message_dict) from error
     return row

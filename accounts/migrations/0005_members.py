@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
         *public("membership"),
         *public("invitation"),
         migrations.AddField("invitation", "name", models.CharField(max_length=120, blank=True, default="")),
-        migrations.AlterField("invitation", "name", models.CharField(max_length=120, blank=True)),
+        migrations.AlterField("invitation", "name", models.CharField(max_length=120, blank=True, validators=CHECK)),
         migrations.AlterField("account", "name", models.CharField(max_length=120, validators=CHECK)),
         migrations.AlterField("person", "name", models.CharField(max_length=120, validators=CHECK)),
         migrations.AlterField("role", "name", models.CharField(max_length=60, validators=CHECK)),

@@ -88,7 +88,7 @@ class Invitation(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)  # in addresses; it opens nothing
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="invitations")
     email = models.EmailField()
-    name = models.CharField(max_length=120, blank=True)
+    name = models.CharField(max_length=120, blank=True, validators=[check_name])
     roles = models.ManyToManyField(Role, related_name="+")
     invited_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
     invited_at = models.DateTimeField(default=clock.now)
@@ -110,6 +110,22 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"Invitation of {self.email} to {self.account}"
+
+    @property
+    def over(self) -> bool:
+        return self.expires_at <= clock.now()
+
+    @property
+    def known(self) -> bool:
+        """Whether somebody signs in with this address already."""
+        return Person.objects.filter(email=self.email).exists()
+
+    @property
+    def inviter(self) -> str:
+        """Who can send another one, in words."""
+        if self.invited_by is None:
+            return "an administrator of the account"
+        return "Support" if self.invited_by.is_staff else self.invited_by.name
 
 
 class AccessRequest(models.Model):

@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from accounts.actions import enter, explain
-from accounts.models import Account, Head
+from accounts.models import Account, Head, Person
 from ampdr.errors import Forbidden, Refusal
 from ampdr.lifecycle import Actor
 from ampdr.views import refusal_page
@@ -51,8 +51,7 @@ class Viewer:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
         try:
-            actor, request.head = enter(request.user, kwargs.pop("account"))  # type: ignore[attr-defined]
-            request.actor = proved(request, actor)  # type: ignore[attr-defined]
+            came_in(request, kwargs.pop("account"))
         except Refusal as refusal:
             return refusal_page(request, refusal)
         return None
@@ -76,6 +75,14 @@ def proved(request: HttpRequest, actor: Actor) -> Actor:
     return replace(actor, proved_at=datetime.fromtimestamp(last["at"], UTC), proved_by=last["type"])
 
 
+def came_in(request: Any, slug: str) -> None:
+    """Tells the request who looks and where; who has several accounts is led to this one next time."""
+    actor, request.head, request.accounts = enter(request.user, slug)
+    request.actor = proved(request, actor)
+    if len(request.accounts) > 1 and request.user.last_account_id != actor.account_id:
+        Person.objects.filter(pk=request.user.pk).update(last_account=actor.account_id)
+
+
 def home(request: HttpRequest) -> HttpResponse:
     """`/` leads to the only or last used account; Support's people to admin."""
     if not request.user.is_authenticated:
@@ -84,6 +91,7 @@ def home(request: HttpRequest) -> HttpResponse:
     accounts = list(mine)
     if request.user.is_staff and not accounts:
         return redirect("admin:index")
-    if len(accounts) == 1 or request.user.last_account in accounts:
-        return redirect("vms", (request.user.last_account or accounts[0]).slug)
+    last = next((account for account in accounts if account.pk == request.user.last_account_id), None)
+    if last or len(accounts) == 1:
+        return redirect("vms", (last or accounts[0]).slug)
     return render(request, "accounts.html", {"accounts": accounts, "layout": "bare.html"})
