@@ -9,7 +9,7 @@ from django import forms
 from django.contrib.auth.forms import AdminUserCreationForm
 
 from accounts.actions import LIFETIMES
-from accounts.models import Account, Membership, Permission, Person
+from accounts.models import Account, MachineToken, Membership, Permission, Person
 from ampdr.errors import Invalid
 
 
@@ -90,3 +90,30 @@ class NewToken(forms.Form):
     def refuse(self, wrong: Invalid) -> None:
         for name, errors in wrong.fields.items():
             self.add_error(name, errors)
+
+
+class NewMachineToken(forms.ModelForm):  # type: ignore[type-arg]
+    """What an Operator says of a new machine token."""
+
+    account = typed_account()
+    days = forms.TypedChoiceField(
+        label="Ends after", coerce=int, choices=[(days, f"{days} days") for days in LIFETIMES], initial=365
+    )
+
+    class Meta:
+        model = MachineToken
+        fields = ("name", "purpose", "site", "account")
+        help_texts: ClassVar[dict[str, str]] = {"site": "A site's code, such as DFW01; or else an account"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"].required = False
+
+    def clean_site(self) -> str:
+        return str(self.cleaned_data["site"]).strip().upper()
+
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        if bool(said.get("site")) == bool(said.get("account")) and not {"site", "account"} & set(self.errors):
+            self.add_error("site", "Name a site or an account: one of them, not both.")
+        return said

@@ -20,7 +20,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from accounts.actions import SUPPORT, issue_token
+from accounts.actions import SUPPORT, issue_machine_token, issue_token
 from accounts.models import Account, Activity, AuthorizedUser, Permission, Person, Receipt, Role, Token
 from ampdr import clock, work
 from ampdr.api import document
@@ -130,6 +130,7 @@ class Things:
     accounts_membership: str
     accounts_authorizeduser: str
     accounts_activity: str
+    accounts_machinetoken: str
     inventory_site: str
     inventory_vm: str
     replication_order: str
@@ -170,6 +171,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
         "accounts_account": account, "accounts_person": person, "accounts_role": role,
         "accounts_membership": membership, "accounts_authorizeduser": AuthorizedUser.objects.get(account=account),
         "accounts_activity": Activity.objects.filter(account=account).latest("pk"),
+        "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
         "inventory_site": cast.sites["DFW01" if who == "priya" else "PHX01"], "inventory_vm": web,
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
         "failover_ticket": waiting,

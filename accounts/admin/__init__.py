@@ -3,7 +3,7 @@
 Whatever changes here goes through a verb, which writes Activity; admin's own log is not kept beside it.
 """
 
-from accounts.admin import doors
+from accounts.admin import doors, tokens
 from accounts.admin.shelf import FEW, Choice, OfAccount, Shelf, staff
 
-__all__ = ["FEW", "Choice", "OfAccount", "Shelf", "doors", "staff"]
+__all__ = ["FEW", "Choice", "OfAccount", "Shelf", "doors", "staff", "tokens"]
