@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
-from allauth.account.authentication import get_authentication_records
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from accounts.actions import enter, explain
+from accounts.actions.proof import proved
 from accounts.models import Account, Head, Person
 from ampdr.errors import Forbidden, Refusal
 from ampdr.lifecycle import Actor
@@ -64,15 +62,6 @@ class Viewer:
 
 
 viewer = Viewer
-
-
-def proved(request: HttpRequest, actor: Actor) -> Actor:
-    """The actor with what this session knows of his second factor."""
-    records = get_authentication_records(request, request.user)
-    last = next((record for record in reversed(records) if record["method"] == "mfa"), None)
-    if last is None:
-        return actor
-    return replace(actor, proved_at=datetime.fromtimestamp(last["at"], UTC), proved_by=last["type"])
 
 
 def came_in(request: Any, slug: str) -> None:

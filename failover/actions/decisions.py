@@ -9,6 +9,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils.text import get_text_list
 
 from accounts.actions import enter
+from accounts.actions.second_factor import need_fresh, proof_of
 from accounts.models import Membership, forbid_customer
 from ampdr import clock, work
 from ampdr.errors import Conflict, Forbidden, Invalid, Refusal
@@ -16,7 +17,7 @@ from ampdr.lifecycle import Actor, Change, changes, journal
 from ampdr.work import fresh
 from failover.actions.requests import need_listing
 from failover.models import Failover, Kind, Ticket
-from failover.tasks import fire
+from failover.tasks import fire, retell
 from replication.models import RecoveryPoint
 from replication.providers.base import Kind as Ask
 
@@ -24,11 +25,12 @@ from replication.providers.base import Kind as Ask
 def approve(actor: Actor, ticket: Ticket, reason: str, version: str) -> None:
     """Approves what staff saw (`version`). The ticket then hands it to its lines. One UPDATE, whatever the size.
 
-    Raises Forbidden (customer, requester, member of the account), Invalid (no reason) and Conflict (withdrawn, unfit,
-    no longer listed).
+    Raises Forbidden (customer, requester, member of the account; `second_factor_needed`), Invalid (no reason) and
+    Conflict (withdrawn, unfit, no longer listed).
     """
     forbid_customer(actor)
     _need_another(actor, ticket, "approve")
+    need_fresh(actor)
     _need_reason(reason)
     _check_version(ticket, version)
     decide(actor, ticket, "approve", reason)
@@ -52,6 +54,7 @@ def reject(actor: Actor, ticket: Ticket, reason: str, version: str) -> None:
     """Support says no, and why. The requester withdraws instead: a decision is always another person's."""
     forbid_customer(actor)
     _need_another(actor, ticket, "reject")
+    need_fresh(actor)
     _need_reason(reason)
     _check_version(ticket, version)
     decide(actor, ticket, "reject", reason)
@@ -84,11 +87,13 @@ def decide(actor: Actor, ticket: Ticket, move: str, reason: str) -> None:
     with changes(actor, reason.strip()) as change:
         facts = {**fresh("", ""), "decided_at": change.at, "decision_reason": reason.strip()}
         facts["decided_by"] = actor.person_id
-        rows = change.fire(Ticket.objects.filter(pk=ticket.pk), move, **facts)
+        proof = {} if move == "withdraw" else proof_of(actor)
+        rows = change.fire(Ticket.objects.filter(pk=ticket.pk), move, noted=proof, **facts)
         if move == "approve":
             check_fit(ticket)
         else:
             ticket.names.update(waiting=False)
+        change.finish(retell, [ticket.pk])
         change.tally(rows[0].account_id, "waiting", -1)
         work.ring()
 
