@@ -1,12 +1,11 @@
 """Every address, in one place. What isn't an account's stands first: those first words can't be an account's."""
 
-from allauth.account.views import login, logout
-from allauth.mfa.base.views import authenticate
+from allauth.account import views as allauth
 from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.http import require_POST
 
-from accounts.views import home, revoke, tokens
+from accounts.views import home, revoke, sign_in, tokens
 from ampdr import views
 from failover.views.ticket import short_address
 
@@ -20,14 +19,24 @@ handler500 = "ampdr.views.failed"
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
-    path("sign-in/", login, name="account_login"),
-    path("sign-in/code/", authenticate, name="mfa_authenticate"),
-    path("sign-out/", require_POST(logout), name="account_logout"),
+    path("sign-in/", sign_in.Login.as_view(), name="account_login"),
+    path("sign-in/code/", sign_in.Code.as_view(), name="mfa_authenticate"),
+    path("sign-in/forgotten/", sign_in.Forgotten.as_view(), name="account_reset_password"),
+    path("sign-in/forgotten/asked/", allauth.password_reset_done, name="account_reset_password_done"),
+    path(
+        "sign-in/new-password/<str:uidb36>/<str:key>/",
+        sign_in.NewPassword.as_view(),
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "sign-in/new-password/set/", allauth.password_reset_from_key_done, name="account_reset_password_from_key_done"
+    ),
+    path("sign-out/", require_POST(allauth.logout), name="account_logout"),
     path("theme/", views.theme, name="theme"),
     path("me/tokens/", tokens, name="tokens"),
     path("me/tokens/<str:prefix>/revoke/", revoke, name="token-revoke"),
     path("admin/login/", views.admin_door),
-    path("admin/logout/", require_POST(logout)),
+    path("admin/logout/", require_POST(allauth.logout)),
     path("admin/", admin.site.urls),
     path("api/", include("ampdr.api")),
     path("", home, name="home"),
