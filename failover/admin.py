@@ -22,7 +22,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin import Choice, OfAccount, Shelf, staff
+from accounts.actions.second_factor import Factor, factor_of
+from accounts.admin import Choice, OfAccount, Shelf, staff, with_typed_code
+from accounts.forms import code_field
 from accounts.models import AuthorizedUser
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
@@ -61,6 +63,7 @@ class OfKind(Choice):
 
 class BulkForm(ActionForm):
     reason = forms.CharField(max_length=500, required=False, label="Reason:")
+    code = code_field()
 
 
 @admin.register(Ticket)
@@ -149,6 +152,14 @@ class TicketAdmin(Shelf):
 
     # ---- Several tests at once ---------------------------------------------------------------------------------------
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With a field for the code only where one is to be typed."""
+        response = super().changelist_view(request, extra_context)
+        form = (getattr(response, "context_data", None) or {}).get("action_form")
+        if form and factor_of(staff(request)) != Factor.CODE:
+            del form.fields["code"]
+        return response
+
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "change")
 
@@ -168,9 +179,10 @@ class TicketAdmin(Shelf):
 
     def approve_one(self, request: HttpRequest, ticket: Ticket, reason: str) -> None:
         try:
-            approve(staff(request), ticket, reason, version_of(ticket))
+            with_typed_code(request, lambda actor: approve(actor, ticket, reason, version_of(ticket)))
         except Refusal as refusal:
-            self.message_user(request, f"{ticket.number}: {refusal.message}", messages.ERROR)
+            words = " ".join(getattr(refusal, "fields", {}).get("code", ())) or refusal.message
+            self.message_user(request, f"{ticket.number}: {words}", messages.ERROR)
         else:
             self.message_user(request, f"{ticket.number} is approved.", messages.SUCCESS)
 
@@ -192,15 +204,17 @@ class TicketAdmin(Shelf):
             raise Forbidden("Your staff group doesn't decide on tickets.")
         return self.act(request, ticket)
 
-    def page(self, request: HttpRequest, ticket: Ticket, refusal: Invalid | None = None) -> HttpResponse:
+    def page(self, request: HttpRequest, ticket: Ticket, refusal: Refusal | None = None) -> HttpResponse:
         request.current_app = self.admin_site.name
         actor = staff(request)
+        wrong_code = " ".join(getattr(refusal, "fields", {}).get("code", ()))
         shown = context(actor, ticket)
         lines = lines_of([ticket.pk])[ticket.pk]
         shown |= {
             **self.admin_site.each_context(request), "opts": self.opts, "title": ticket.title,
             "version": version_of(ticket), "word": ticket_word(ticket, lines), "refusal": refusal,
             "may_decide": self.has_decide_permission(request), "quick": QUICK, "said": request.POST,
+            "factor": factor_of(actor), "wrong_code": wrong_code, "wrong_reason": "" if wrong_code else refusal,
         }  # fmt: skip
         for line in shown["vms"]:
             line.needs_support = needs_support(line)
@@ -209,7 +223,7 @@ class TicketAdmin(Shelf):
     def act(self, request: HttpRequest, ticket: Ticket) -> HttpResponse:
         """Does what the button says. Well-formed or not: the page again; changed meanwhile: 409; else what stands."""
         try:
-            said = press(staff(request), ticket, request.POST)
+            said = with_typed_code(request, lambda actor: press(actor, ticket, request.POST))
         except Invalid as refusal:
             return self.page(request, ticket, refusal)
         except Conflict as refusal:
@@ -238,7 +252,6 @@ def press(actor: Actor, ticket: Ticket, data: QueryDict) -> str:
     """The verb of the button that was pressed, and what to say when it is done."""
     match data.get("decision"):
         case "approve":
-            # Here comes the second factor: asked for beside the button unless it was proved within the last 5 minutes.
             approve(actor, ticket, reason_of(data), data.get("version", ""))
             return f"{ticket.number} is approved. Workers start it now."
         case "reject":

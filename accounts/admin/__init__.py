@@ -4,6 +4,6 @@ Whatever changes here goes through a verb, which writes Activity; admin's own lo
 """
 
 from accounts.admin import doors, tokens
-from accounts.admin.shelf import FEW, Choice, OfAccount, Shelf, staff
+from accounts.admin.shelf import FEW, Choice, OfAccount, Shelf, staff, with_typed_code
 
-__all__ = ["FEW", "Choice", "OfAccount", "Shelf", "doors", "staff", "tokens"]
+__all__ = ["FEW", "Choice", "OfAccount", "Shelf", "doors", "staff", "tokens", "with_typed_code"]

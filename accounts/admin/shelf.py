@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -13,8 +13,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 
 from accounts import actions
-from accounts.actions.proof import proved
+from accounts.actions.proof import proved, with_proof
+from accounts.actions.second_factor import NEEDED
 from accounts.models import Account, Person
+from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import Actor
 
 if TYPE_CHECKING:
@@ -23,11 +25,25 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 FEW = 50
+T = TypeVar("T")
 
 
 def staff(request: HttpRequest) -> Actor:
     """Who of Support acts here. Admin lets nobody else in; the verbs check it again."""
     return proved(request, actions.support(cast(Person, request.user)))
+
+
+def with_typed_code(request: HttpRequest, verb: Callable[[Actor], T]) -> T:
+    """Does a verb of Support that wants a fresh second factor, with the code that stands beside the button.
+
+    Raises what the verb raises; for a code that is wrong or missing Invalid, naming the field.
+    """
+    try:
+        return with_proof(request, staff(request), request.POST.get("code", "").replace("\0", ""), verb)
+    except Forbidden as refusal:
+        if refusal.code != NEEDED:
+            raise
+        raise Invalid(refusal.message, fields={"code": [refusal.message]}, code=NEEDED) from refusal
 
 
 class Uncounted(Paginator):  # type: ignore[type-arg]  # not generic at run time
