@@ -60,7 +60,8 @@ def unlist(actor: Actor, listing: AuthorizedUser, reason: str = "") -> None:
         gone, _ = AuthorizedUser.objects.filter(pk=listing.pk).delete()
         if not gone:
             raise Conflict(f"{listing.person.name} is not on the list any more.", code="not_listed")
-        change.note(Account.objects.filter(pk=listing.account_id), "account.unlisted", person=listing.person.name)
+        facts = {"person": listing.person.name, "email": listing.person.email}
+        change.note(Account.objects.filter(pk=listing.account_id), "account.unlisted", **facts)
 
 
 # ---- Members ---------------------------------------------------------------------------------------------------------
