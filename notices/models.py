@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
+from ampdr.lifecycle import State
 from ampdr.work import Driven
 
 
@@ -139,6 +140,17 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
+
+    @property
+    def shown_state(self) -> State:
+        """As the customer sees it: a ticket's own state, or whose turn it is."""
+        if self.word:
+            return State("", self.word, self.tone, self.icon)
+        if self.closed_at:
+            return State("closed", "Closed", "off", "circle-x")
+        if self.turn == Turn.CUSTOMER:
+            return State("customer", Turn.CUSTOMER.label, "info", "mail")
+        return State("support", Turn.SUPPORT.label, "warn", "clock")
 
 
 class Message(models.Model):

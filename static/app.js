@@ -83,6 +83,8 @@
     || name === "open" && el.matches("details") || name === "checked" && el.checked !== el.defaultChecked
     || name === "value" && el.matches("input, textarea") && el.value !== el.defaultValue);
 
+  if (window.Idiomorph) Idiomorph.defaults.callbacks.beforeNodeMorphed = el => !(el.matches?.("form[data-keep]"));
+
   all("[data-list]").forEach(count);
   paint();
 })();

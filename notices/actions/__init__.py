@@ -2,6 +2,7 @@
 
 from notices.actions.conversations import (
     LONGEST,
+    OF_REPLICATION,
     Opening,
     close,
     lock_conversations,
@@ -16,6 +17,7 @@ from notices.actions.conversations import (
 
 __all__ = [
     "LONGEST",
+    "OF_REPLICATION",
     "Opening",
     "close",
     "lock_conversations",
