@@ -16,5 +16,6 @@ urlpatterns = [
     path("failovers/<str:number>/", ticket.detail, name="failover"),
     path("failovers/<str:number>/withdraw/", ticket.withdraw, name="failover-withdraw"),
     path("failovers/<str:number>/works/", ticket.works, name="failover-works"),
+    path("failovers/<str:number>/messages/", ticket.message, name="failover-message"),
     path("failovers/<str:number>/terminate/", request.terminate, name="failover-terminate"),
 ]

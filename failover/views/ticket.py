@@ -28,18 +28,25 @@ from failover.models import Failover, Kind, Ticket
 from failover.views.facts import expected
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from failover.views.timeline import coming, events, past
+from notices.forms import Write
+from notices.models import Conversation
+from notices.views.conversations import refused, talk
 
 LATE = timedelta(minutes=2)  # after which a live request that waits says whom to call
-CONFIRMABLE = ("running",)
+MESSAGES = "messages/"  # the end of the address to which a message is sent
 
 
 def detail(request: Visit, number: str) -> HttpResponse:
     """One ticket from the request to its end. The part that changes looks again every 3 seconds while it moves."""
-    actor = request.actor
-    need_read(actor)
+    need_read(request.actor)
     if _nothing_new(request, number):
         return HttpResponse(status=204)
-    ticket = found_ticket(actor, number)
+    return _shown(request, found_ticket(request.actor, number))
+
+
+def _shown(request: Visit, ticket: Ticket, form: Write | None = None) -> HttpResponse:
+    """`form`: a message that was refused."""
+    actor = request.actor
     lines = lines_of([ticket.pk])[ticket.pk]
     word = ticket_word(ticket, lines)
     page = _page(ticket, request)
@@ -51,8 +58,11 @@ def detail(request: Visit, number: str) -> HttpResponse:
         "poll": _link(request, again=True, version=_version(request, ticket, lines)),
         "pause": "3s" if ticket.state == "waiting" or _moves(ticket, lines) else "30s",
         **_measured(ticket, lines), **_before(request, ticket), **_after(actor, ticket, lines, word),
+        "talk": _talk(request, ticket, form), "form": form,
     }  # fmt: skip
-    return page_or_part(request, "failover/ticket.html", "failover/parts/ticket.html", context)
+    response = page_or_part(request, "failover/ticket.html", "failover/parts/ticket.html", context)
+    response.status_code = 400 if form else 200
+    return response
 
 
 def _count(n: int) -> str:
@@ -109,10 +119,11 @@ def _stir(actor: Actor, number: str) -> str:
 
 def _link(request: Visit, again: bool = False, **other: str) -> str:
     """This page with another place in its list of VMs; `again`: at the place where it is."""
-    asked = {name: request.GET[name] for name in ("after", "before") if again and request.GET.get(name)}
+    kept = ("after", "before", "older", "newer") if again else ()
+    asked = {name: request.GET[name] for name in kept if request.GET.get(name)}
     if not any(other.values()):
         return ""
-    return f"{request.path}?{urlencode(asked | other)}"
+    return f"{request.path.removesuffix(MESSAGES)}?{urlencode(asked | other)}"
 
 
 # ---- The VMs ---------------------------------------------------------------------------------------------------------
@@ -257,6 +268,28 @@ def works(request: Visit, number: str) -> HttpResponse:
         if refusal.facts.get("who") != request.actor.name:
             raise as_it_stands(request, refusal, ticket=ticket, attempt="Confirm") from refusal
     return see_other("failover", request.actor.account_slug, number)
+
+
+# ---- Messages with Support -------------------------------------------------------------------------------------------
+
+
+def _talk(request: Visit, ticket: Ticket, form: Write | None = None) -> Any:
+    """Whoever reads the ticket reads what was said of it."""
+    about = Conversation.objects.filter(account=ticket.account_id, number=ticket.number).first()
+    return talk(request.actor, about, request.GET, form) if about else None
+
+
+@require_POST
+def message(request: Visit, number: str) -> HttpResponse:
+    """Writes to Support about this ticket."""
+    need_read(request.actor)
+    ticket = found_ticket(request.actor, number)
+    form = refused(request, Conversation.objects.get(account=ticket.account_id, number=number))
+    if form:
+        return _shown(request, ticket, form)
+    answer = see_other("failover", request.actor.account_slug, number)
+    answer["Location"] += "#talk"
+    return answer
 
 
 # ---- The short address -----------------------------------------------------------------------------------------------
