@@ -118,7 +118,7 @@ class Door(APIView):
     of the staff lacks it is as anybody else here: no door does what another refuses.
     """
 
-    authentication_classes = (ByToken, BySession)
+    authentication_classes: tuple[type[BaseAuthentication], ...] = (ByToken, BySession)
     permission_classes = (Known,)
     parser_classes = (Json,)
     content_negotiation_class = AlwaysJson
@@ -141,6 +141,7 @@ class Door(APIView):
             raise Absent
         right = self.for_support.get(self.request.method or "")
         if person.is_staff and right and person.has_perm(right):
+            need_proof(proved(self.request._request, support(person, "api")))
             return self._support(person)
         return enter(person, self.slug, via="api")[0]
 

@@ -61,10 +61,12 @@ def make_token(actor: Actor, name: str, scopes: Sequence[str], days: int) -> str
     return secret
 
 
-def issue_token(actor: Actor, person: Person, account: Account, name: str, scopes: Sequence[str]) -> str:
-    """A token without an end for somebody, from the shell. Its secret is handed back once and kept only as a hash."""
+def issue_token(
+    actor: Actor, person: Person, account: Account, name: str, scopes: Sequence[str], days: int | None = None
+) -> str:
+    """A token for somebody, from the shell. Its secret is handed back once and kept only as a hash."""
     secret = Token.new_secret()
-    add_token(actor, person, account, name, scopes, secret)
+    _issue(actor, _new_token(person.pk, account.pk, name, list(scopes), secret, days))
     return secret
 
 

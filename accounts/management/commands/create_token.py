@@ -18,6 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("email", help="the person who will own it")
         parser.add_argument("account", help="the account's slug")
         parser.add_argument("name", help="what it is for, in words")
+        parser.add_argument("--days", type=int, help="how long it is good; without this it has no end")
         known = ", ".join(Permission.values)
         parser.add_argument("scopes", nargs="+", choices=Permission.values, metavar="scope", help=known)
 
@@ -27,5 +28,6 @@ class Command(BaseCommand):
         if membership is None:
             raise CommandError(f"{options['email']} is no member of {options['account']}.")
         scopes = sorted(set(options["scopes"]))
-        secret = issue_token(PORTAL, membership.person, membership.account, options["name"], scopes)
+        person, account = membership.person, membership.account
+        secret = issue_token(PORTAL, person, account, options["name"], scopes, options["days"])
         self.stdout.write(secret)
