@@ -1,5 +1,6 @@
 """What people may do with accounts, people, roles, lists and tokens."""
 
+from accounts.actions.access import ask_for_access
 from accounts.actions.entering import (
     administrators,
     enter,
@@ -10,9 +11,28 @@ from accounts.actions.entering import (
     support,
 )
 from accounts.actions.house import LEAD, OPERATOR, STAFF_APPS, STAFF_MAY, SUPPORT, furnish, furnish_staff
-from accounts.actions.members import add_member, change_member, create_account, list_authorized, unlist, update_listing
+from accounts.actions.invitations import (
+    accept_as_newcomer,
+    accept_invitation,
+    invitation_path,
+    invite,
+    open_account,
+    read_invitation,
+    resend,
+    withdraw_invitation,
+)
+from accounts.actions.members import (
+    add_member,
+    change_member,
+    create_account,
+    list_authorized,
+    remove_member,
+    unlist,
+    update_listing,
+)
 from accounts.actions.people import change_person, create_person, note_new_password
 from accounts.actions.rights import checked, need_superuser, support_only
+from accounts.actions.roles import change_role, clone_role, create_role, delete_role
 from accounts.actions.tokens import (
     LIFETIMES,
     add_token,
@@ -32,28 +52,41 @@ __all__ = [
     "STAFF_APPS",
     "STAFF_MAY",
     "SUPPORT",
+    "accept_as_newcomer",
+    "accept_invitation",
     "add_member",
     "add_token",
     "administrators",
+    "ask_for_access",
     "change_member",
     "change_person",
+    "change_role",
     "checked",
+    "clone_role",
     "create_account",
     "create_person",
+    "create_role",
+    "delete_role",
     "enter",
     "enter_by_token",
     "explain",
     "furnish",
     "furnish_staff",
+    "invitation_path",
+    "invite",
     "issue_machine_token",
     "issue_token",
     "list_authorized",
     "make_token",
     "need_superuser",
     "note_new_password",
+    "open_account",
     "open_machine_token",
     "open_token",
+    "read_invitation",
     "receive",
+    "remove_member",
+    "resend",
     "revoke_machine_token",
     "revoke_token",
     "revoke_tokens",
@@ -61,4 +94,5 @@ __all__ = [
     "support_only",
     "unlist",
     "update_listing",
+    "withdraw_invitation",
 ]
