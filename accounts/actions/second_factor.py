@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from allauth.mfa import app_settings as settings
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from allauth.mfa.utils import decrypt
 from django.core.cache import cache
@@ -34,6 +35,15 @@ def need_fresh(actor: Actor) -> None:
             raise Forbidden(TYPE_IT, code=NEEDED, title=title)
         case Factor.NONE:
             raise Forbidden(NONE_YET, code=NEEDED, title=title, case="no_factor")
+
+
+def need_proof(actor: Actor) -> None:
+    """Support's doors: a second factor was proved in this session, however long ago. Raises Forbidden."""
+    if actor.proved_at is None:
+        raise Forbidden(
+            "Support's people prove a second factor first: sign in at /admin/.",
+            code=NEEDED, title="Your second factor is needed",
+        )  # fmt: skip
 
 
 TYPE_IT = "Type the code of your authenticator app: its last proof is older than 5 minutes."
@@ -113,6 +123,7 @@ def is_totp_secret(text: object) -> bool:
 def add_factor(person: Person, secret: str) -> None:
     """Gives a new person his authenticator app's secret; the portal's own verb, when it loads a world."""
     TOTP.activate(person, secret)
+    RecoveryCodes.activate(person)
 
 
 class Code(NamedTuple):
