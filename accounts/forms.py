@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import zoneinfo
+from collections.abc import Iterable, Set
 from typing import Any, ClassVar
 
 from django import forms
@@ -11,6 +12,8 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from accounts.actions import LIFETIMES
 from accounts.models import Account, MachineToken, Membership, Permission, Person
 from ampdr.errors import Invalid
+
+ZONES = sorted(zoneinfo.available_timezones())
 
 
 def typed_account() -> forms.ModelChoiceField[Account]:
@@ -117,3 +120,41 @@ class NewMachineToken(forms.ModelForm):  # type: ignore[type-arg]
         if bool(said.get("site")) == bool(said.get("account")) and not {"site", "account"} & set(self.errors):
             self.add_error("site", "Name a site or an account: one of them, not both.")
         return said
+
+
+class Said(forms.Form):
+    """What was typed, as it was typed. What is right is the verb's to say; its refusal is shown beside the fields."""
+
+    def refuse(self, wrong: Invalid) -> None:
+        for name, errors in wrong.fields.items():
+            self.add_error(name if name in self.fields else None, errors)
+
+
+class Invited(Said):
+    email = forms.CharField(label="Email", widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    name = forms.CharField(label="Name", help_text="As the invitation greets. May be left empty.", required=False)
+    roles = forms.MultipleChoiceField(label="Roles", widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, *args: Any, offered: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["roles"].choices = list(offered)  # type: ignore[attr-defined]
+        wrong = "Choose at least one of the roles that you can give."
+        self.fields["roles"].error_messages |= {"required": wrong, "invalid_choice": wrong}
+
+
+class NamedRole(Said):
+    """A role's name and its ticks, which the page shows by screen."""
+
+    name = forms.CharField(label="Name")
+    permissions = forms.MultipleChoiceField(label="Permissions", choices=Permission.choices, required=False)
+
+
+class Newcomer(Said):
+    """Who accepts an invitation and was never here."""
+
+    name = forms.CharField(label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    password = forms.CharField(
+        label="Password", help_text="At least 12 characters. Not a common one, nor like your name or email.",
+        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )  # fmt: skip
+    time_zone = forms.ChoiceField(label="Time zone", choices=[(zone, zone) for zone in ZONES], initial="UTC")
