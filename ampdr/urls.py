@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views.decorators.http import require_POST
 
 from accounts.views import home, revoke, sign_in, tokens
+from accounts.views.invitation import invitation
 from ampdr import views
 from failover.views.ticket import short_address
 
@@ -40,6 +41,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("ampdr.api")),
     path("", home, name="home"),
+    path("invitation/<str:token>/", invitation, name="invitation"),
     path("failovers/<str:number>/", short_address, name="failover-short"),
     path("<slug:account>/", include("accounts.urls")),
     path("<slug:account>/", include("notices.urls")),
