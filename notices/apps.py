@@ -6,6 +6,7 @@ class NoticesConfig(AppConfig):
 
     def ready(self) -> None:
         """What happens in `accounts`, lying below, is registered here; every other app registers its own."""
-        from notices.actions import accounts
+        from notices.actions import accounts, messages
 
         accounts.begin()
+        messages.begin()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Value
+from django.urls import reverse
 from django.utils.text import get_text_list
 
 from accounts.actions import receive
@@ -22,6 +23,8 @@ from ampdr.sets import insert_select
 from ampdr.work import NOTHING_TO_DO, WaitingOn, fresh
 from inventory.actions import relist
 from inventory.models import VM
+from notices.tasks import Happened, Letter, Member, Per, declare, register
+from notices.tasks import Kind as Sort
 from replication.lifecycle import REPLICATION
 from replication.models import RETENTION_HOURS, RPO_TARGET, Order, Replication
 from replication.providers.base import Kind
@@ -237,3 +240,54 @@ def _order_word(counts: Counter[str], waiting: int, ready: int) -> tuple[str, st
     if counts["ordered"] + counts["provisioning"] + counts["stopping"]:
         return f"{ready} of {counts.total()} ready", "info", "loader-circle"
     return ("Ready", "ok", "circle-check") if ready else ("Stopped", "off", "circle-x")
+
+
+# ---- What is told of orders ------------------------------------------------------------------------------------------
+
+ORDERS = Sort(
+    "orders", "Orders and replication", "An order is ready, or something of it failed; replication was stopped",
+    permission=Permission.READ_REPLICATION,
+)  # fmt: skip
+
+
+def register_notices() -> None:
+    declare(ORDERS)
+    for event in ("protect", "fail"):
+        register(f"replication.{event}", order_ready, Per.ABOUT)
+    for event in ("stop", "cancel"):
+        register(f"replication.{event}", order_stopped, Per.BATCH)
+
+
+def order_ready(event: Happened) -> Iterator[Letter]:
+    """Once when every line is protected or failed; anew when Support's retry got further.
+
+    How many ever were protected only grows, so that who reads the record again tells nothing again.
+    """
+    order = Order.objects.filter(number=event.about).first()
+    if order is None or event.from_state == "stopping":
+        return  # an imported one has no order; that stopping failed is Support's to mend
+    lines = Replication.objects.filter(order=order)
+    counted = Counter(dict(lines.order_by().values_list("state").annotate(n=Count("pk"))))
+    stuck = lines.filter(state="provisioning", waiting_on=WaitingOn.SUPPORT).count()
+    if counted["ordered"] + counted["provisioning"] - stuck:
+        return
+    ready, failed = counted["protected"] + counted["paused"], counted["failed"] + stuck
+    once = f"order.ready:{order.number}:{lines.exclude(protected_at=None).count()}"
+    if ready or failed:
+        yield _letter(event, order, "order_ready", once=once, ready=ready, failed=failed, total=ready + failed)
+
+
+def order_stopped(event: Happened) -> Iterator[Letter]:
+    order = Order.objects.filter(number=event.about).first()
+    if order:
+        yield _letter(event, order, "order_stopped")
+
+
+def _letter(event: Happened, order: Order, template: str, once: str = "", **words: Any) -> Letter:
+    path = reverse("order", args=[event.account_slug, order.number])
+    return Letter(ORDERS.name, template, to=_concerned(order), words=words, path=path, once=once)
+
+
+def _concerned(order: Order) -> Callable[[Member], bool]:
+    """Whoever ordered it, and all who may order and stop."""
+    return lambda one: Permission.WRITE_REPLICATION in one.permissions or one.person_id == order.ordered_by_id

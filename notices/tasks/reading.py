@@ -5,10 +5,10 @@ notices can't part; whoever is killed in between repeats nothing, because the pl
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import BoolOr, JSONBAgg
+from django.db import DatabaseError
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Concat
 from django.template import Context, Engine
@@ -26,6 +27,8 @@ from ampdr.lifecycle import Change
 from ampdr.work import Duty, WaitingOn
 from notices.models import Channel, Notice, Preference, Reading
 from notices.tasks.registry import KINDS, TELLERS, Happened, Letter, Member, Per
+
+log = logging.getLogger(__name__)
 
 ROWS = 5000  # of the record, in one step; a single seal may hold more
 SEALS = 500
@@ -70,7 +73,8 @@ def next_seals(reading: Reading) -> tuple[int, list[UUID]]:
     Seals are given out under the head's lock, together with their rows: before one that is seen, none is missing.
     """
     seals = Seal.objects.filter(account=reading.account_id, number__gt=reading.number).order_by("number")
-    last, batches, rows = reading.number, [], 0
+    last, rows = reading.number, 0
+    batches: list[UUID] = []
     for number, batch, size in seals.values_list("number", "batch", "rows")[:SEALS]:
         rows += size
         if batches and rows > ROWS:
@@ -155,27 +159,38 @@ def _audience(account_id: int | None, person_id: int) -> Audience:
 def notices_of(events: Iterable[Happened]) -> Iterator[Notice]:
     audience = cache(_audience)
     for event in events:
-        for letter in TELLERS[event.event][1](event):
-            account_id = letter.account_id or event.account_id
-            told = audience(account_id, 0 if account_id else event.subject_id)
-            yield from _written(event, letter, account_id, told)
+        try:
+            for letter in TELLERS[event.event][1](event):
+                told = audience(event.account_id, 0 if event.account_id else event.subject_id)
+                yield from _written(event, letter, told)
+        except DatabaseError:
+            raise
+        except Exception:  # one event that can't be put in words doesn't keep an account from all others
+            log.exception("nobody is told of %s", event.key)
 
 
-def _written(event: Happened, letter: Letter, account_id: int | None, told: Audience) -> Iterator[Notice]:
-    kind, title, text = KINDS[letter.kind], *worded(event, letter)
-    needs = {*letter.needs, kind.permission} - {""}
-    channels = (Channel.EMAIL,) if letter.secret or letter.address else (Channel.PORTAL, Channel.EMAIL)
-    people = [one for one in told.members if letter.to(one) and needs <= one.permissions]
-    for member in [Member(0, letter.address), *people] if letter.address else people:
-        for channel in channels:
-            if member.email == letter.address or told.wants(member, letter.kind, channel):
-                yield Notice(
-                    account_id=account_id, person_id=member.person_id or None, email=member.email, kind=letter.kind,
-                    channel=channel, event=letter.once or event.key, about=event.about, title=title, text=text,
-                    permission=next(iter(sorted(needs)), ""), path=letter.path, secret=letter.secret,
-                    subject_id=letter.subject_id, message_id=message_id(letter.once or event.key, member.email),
-                    next_step_at=_due(channel),
-                )  # fmt: skip
+def _written(event: Happened, letter: Letter, told: Audience) -> Iterator[Notice]:
+    title, text = worded(event, letter)
+    needs = {*letter.needs, KINDS[letter.kind].permission} - {""}
+    once = letter.once or event.key
+    for person_id, email, channel in _addressed(letter, told, needs):
+        yield Notice(
+            account_id=event.account_id, person_id=person_id, email=email, kind=letter.kind, channel=channel,
+            event=once, about=event.about, title=title, text=text, path=letter.path, secret=letter.secret,
+            permission=min(needs, default="") if person_id else "", subject_id=letter.subject_id,
+            message_id=message_id(once, email), next_step_at=clock.now() if channel == Channel.EMAIL else None,
+        )  # fmt: skip
+
+
+def _addressed(letter: Letter, told: Audience, needs: set[str]) -> Iterator[tuple[int | None, str, str]]:
+    """Person, e-mail and channel. An address that was named gets a mail and nothing else."""
+    if letter.address:
+        yield None, letter.address, Channel.EMAIL
+    for member in told.members:
+        if letter.to(member) and needs <= member.permissions:
+            for channel in Channel.values:
+                if told.wants(member, letter.kind, channel):
+                    yield member.person_id, member.email, channel
 
 
 def worded(event: Happened, letter: Letter) -> tuple[str, str]:
@@ -190,10 +205,6 @@ def message_id(event: str, email: str) -> str:
     """Derived from what is told to whom, so that a mail that had to be repeated is recognised."""
     digest = hashlib.sha256(f"{event}\n{email}".encode()).hexdigest()[:40]
     return f"<{digest}@{urlsplit(settings.SITE_ORIGIN).hostname}>"
-
-
-def _due(channel: str) -> datetime | None:
-    return clock.now() if channel == Channel.EMAIL else None
 
 
 def _seen_in(made: Iterable[Notice]) -> set[int]:

@@ -76,8 +76,9 @@ def everybody(member: Member) -> bool:
 class Letter:
     """What is told of an event, and to whom. `once` tells it from every other letter; empty: one for each event.
 
-    `needs` are permissions beside the kind's own without which nobody gets it. With a `secret` (a kind of link) it goes
-    by e-mail alone, and the link for `subject_id` is made when the mail is. `address`: one who is no member.
+    `needs` are permissions beside the kind's own without which no member gets it. `address` names one who gets it by
+    e-mail, member or not; a `secret` (a kind of link, for `subject_id`) goes to such a one alone, and is made when the
+    mail is.
     """
 
     kind: str
@@ -87,7 +88,6 @@ class Letter:
     path: str = ""
     once: str = ""
     needs: tuple[str, ...] = ()
-    account_id: int | None = None  # another one's members than those of the account where it happened
     address: str = ""
     secret: str = ""
     subject_id: int | None = None
