@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import access, authorized, roles, users
+from accounts.views import access, activity, authorized, roles, users
 
 urlpatterns = [
     path("account/users/", users.users, name="users"),
@@ -14,4 +14,6 @@ urlpatterns = [
     path("account/roles/<slug:slug>/", roles.role, name="role"),
     path("account/authorized-users/", authorized.authorized_users, name="authorized-users"),
     path("account/ask/", access.ask, name="ask-access"),
+    path("activity/", activity.index, name="activity"),
+    path("activity/csv/", activity.export, name="activity-csv"),
 ]

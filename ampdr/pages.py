@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,23 +28,42 @@ class Cut:
     next: str
 
 
-def cut(found: QuerySet[Any], order: Sequence[str], query: Mapping[str, str], down: bool = False) -> Cut:
+Cutter = Callable[[QuerySet[Any]], QuerySet[Any]]  # the next rows of one queryset, in order
+Part = Callable[[Cutter], QuerySet[Any]]  # of a list whose parts have each an index of its own: `lambda cut: cut(rows)`
+
+
+def cut(
+    found: QuerySet[Any] | Sequence[Part], order: Sequence[str], query: Mapping[str, str], down: bool = False
+) -> Cut:
     """One page in one statement. `order` names columns or annotations, the last of them unique; `down`: all falling.
 
     One row more than the page is read: it tells whether the way goes on.
     """
-    signer = Signer(sep=".", salt=f"place in {found.model._meta.label} by {', '.join(order)}")
+    parts: Sequence[Part] = [lambda cutter: cutter(found)] if isinstance(found, QuerySet) else found
+    model = parts[0](lambda rows: rows).model
+    signer = Signer(sep=".", salt=f"place in {model._meta.label} by {', '.join(order)}")
     before, after = (_read(signer, query.get(name, "")) for name in ("before", "after"))
     back, place = before is not None, before or after
     falling = down != back
-    onward = found.alias(place=Place(*order)).filter(_beyond(place, falling)) if place else found
-    got = list(onward.order_by(*(f"-{name}" if falling else name for name in order))[: SIZE + 1])
+    got = stretch(parts, order, place, falling, SIZE + 1)
     more, got = len(got) > SIZE, got[:SIZE]
     got = got[::-1] if back else got
     earlier, later = (more, True) if back else (place is not None, more)
     ends = (signer.sign_object([_value(row, name) for name in order]) for row in (got[0], got[-1])) if got else ("", "")
     first, last = ends
     return Cut(got, first if earlier else "", last if later else "")
+
+
+def stretch(parts: Sequence[Part], order: Sequence[str], place: Place | None, falling: bool, n: int) -> list[Any]:
+    """The next `n` rows beyond a place, in one statement; each part hands in no more than as many."""
+    names = [f"-{name}" if falling else name for name in order]
+
+    def cutter(rows: QuerySet[Any]) -> QuerySet[Any]:
+        onward = rows.alias(place=Place(*order)).filter(_beyond(place, falling)) if place else rows
+        return onward.order_by(*names)[:n]
+
+    first, *others = (part(cutter) for part in parts)
+    return list(first.union(*others).order_by(*names)[:n] if others else first)
 
 
 def _beyond(place: Place, falling: bool) -> Q:

@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from accounts.models.base import TenantQuerySet
 from accounts.models.people import Account
 
+OF_A_VM = Q(vm__isnull=False)
 BY_PEOPLE = Q(person_id__isnull=False)
 OF_A_PERSON = Q(account=None, kind="person")  # in the installation's log
 
@@ -53,7 +54,7 @@ class Activity(models.Model):
         indexes = [
             models.Index(fields=["account", "at", "id"], name="activity_tail"),
             models.Index(fields=["account", "kind", "at", "id"], name="activity_tail_of_kind"),
-            models.Index(fields=["account", "vm", "at", "id"], name="activity_tail_of_vm", condition=Q(vm__isnull=False)),
+            models.Index(fields=["account", "vm", "at", "id"], name="activity_tail_of_vm", condition=OF_A_VM),
             models.Index(fields=["account", "staff", "at", "id"], name="activity_tail_of_people", condition=BY_PEOPLE),
             models.Index(
                 "account", OpClass(Lower("actor"), "text_pattern_ops"), name="activity_of_actor", condition=BY_PEOPLE
