@@ -28,6 +28,7 @@ from rest_framework.views import APIView
 
 from accounts.actions import enter, enter_by_token, open_machine_token, receive, support
 from accounts.actions.proof import proved, with_proof
+from accounts.actions.second_factor import need_proof
 from accounts.models import Account, MachineToken, Permission, Person, check_slug
 from ampdr.errors import Absent, Forbidden, Invalid, Refusal, TooLarge
 from ampdr.lifecycle import Actor, changes

