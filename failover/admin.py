@@ -35,6 +35,8 @@ from failover.actions import approve, give_up, lines_of, reject, retry, ticket_w
 from failover.lifecycle import TICKET
 from failover.models import Failover, Kind, Ticket
 from failover.screens.approval import context, vms_of
+from notices.admin import talk
+from notices.models import Conversation
 
 ORANGE, RED = timedelta(minutes=5), timedelta(minutes=15)
 QUICK = {"outage": "Outage confirmed", "phone": "Agreed by phone", "own": ""}
@@ -216,6 +218,9 @@ class TicketAdmin(Shelf):
             "may_decide": self.has_decide_permission(request), "quick": QUICK, "said": request.POST,
             "factor": factor_of(actor), "wrong_code": wrong_code, "wrong_reason": "" if wrong_code else refusal,
         }  # fmt: skip
+        about = Conversation.objects.select_related("account").filter(number=ticket.number).first()
+        may_write = request.user.has_perm("notices.change_conversation")
+        shown["talk"] = talk(about, may_write) if about else None
         for line in shown["vms"]:
             line.needs_support = needs_support(line)
         return TemplateResponse(request, self.change_form_template, shown, status=refusal.status if refusal else 200)

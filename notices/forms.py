@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-from notices.actions import LONGEST
+from accounts.forms import typed_account
+from notices.actions import LONGEST, Opening, faults_of
 from notices.models import Conversation
 
 Kind = Conversation.Kind
@@ -41,3 +44,32 @@ class Open(Write):
         """Kind and number stand in hidden fields of their own."""
         del self.fields["kind"]
         return self
+
+
+class NewConversation(forms.ModelForm):  # type: ignore[type-arg]
+    """What Support writes first, to an account."""
+
+    account = typed_account()
+    text = Write.base_fields["text"]
+    key = forms.CharField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    class Meta:
+        model = Conversation
+        fields = ("account", "kind", "about", "title")
+        labels = {"about": "Order", "kind": "About"}
+        help_texts = {"about": "Its number, RO-…, where it is about one"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].choices = [  # type: ignore[attr-defined]
+            (kind.value, kind.label) for kind in (Kind.OTHER, Kind.LIST, Kind.ORDER)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """In the verb's own words, beside the fields."""
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        opening = Opening(said.get("kind", ""), said.get("title", ""), said.get("text", ""), said.get("about", ""))
+        for name, words in faults_of(opening).items():
+            if name not in self.errors:
+                self.add_error("about" if name == "kind" else name, words)
+        return said

@@ -154,16 +154,19 @@ def _add_message(actor: Actor, change: Change, conversation: Conversation, text:
 
 def _checked(said: Opening) -> tuple[str, str]:
     """Title and text. Raises Invalid, naming each field that is wrong."""
-    title, wrong_title = title_of(said.title)
-    text, wrong_text = text_of(said.text)
+    if fields := faults_of(said):
+        raise Invalid(LOOK_AGAIN, fields={name: [words] for name, words in fields.items()})
+    return title_of(said.title)[0], text_of(said.text)[0]
+
+
+def faults_of(said: Opening) -> dict[str, str]:
+    """What is wrong, by field."""
     known = said.kind in (Kind.ORDER, Kind.LIST, Kind.OTHER)
     wrong_kind = "" if known else "Choose what it is about."
     if known and not re.fullmatch(r"RO-[0-9]{1,12}" if said.kind == Kind.ORDER else "", said.about):
         wrong_kind = "Say which order, by its number."
-    fields = {"kind": wrong_kind, "title": wrong_title, "text": wrong_text}
-    if any(fields.values()):
-        raise Invalid(LOOK_AGAIN, fields={name: [words] for name, words in fields.items() if words})
-    return title, text
+    found = {"kind": wrong_kind, "title": title_of(said.title)[1], "text": text_of(said.text)[1]}
+    return {name: words for name, words in found.items() if words}
 
 
 def title_of(typed: str) -> tuple[str, str]:
