@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: -r
 # Settings are read by the checks too; these values reach no server.
-CHECK := env SECRET_KEY=check DATABASE_URL=postgres://check@/check?host=/nonexistent
+CHECK := env SECRET_KEY=only-for-checks-abcdefghijklmnopqrstuvwxyz-0123456789 DATABASE_URL=postgres://check@/check?host=/nonexistent
 CHECKED := $(CHECK) $(RUN)
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 $(UPGRADE)
 

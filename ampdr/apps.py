@@ -6,7 +6,8 @@ class AmpdrConfig(AppConfig):
     name = "ampdr"
 
     def ready(self) -> None:
-        """`pk__among=keys`, and the like, for every field and foreign key."""
+        """`pk__among=keys`, and the like, for every field and foreign key; and the checks of the settings."""
+        from ampdr import checks  # noqa: F401
         from ampdr.sets import Among
 
         Field.register_lookup(Among)
