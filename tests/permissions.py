@@ -85,6 +85,15 @@ failover-withdraw    GET       {waiting}                     in    405      405 
 failover-works       GET       {running}                     in    405      405      405      405      404      404
 failover-terminate   GET       {running}                     in    200/404  403/404  403/404  403/403  404      404
 failover-terminate   POST      {running};site_code=DFW01&reason=R&key={key} in 303/404 403/404 403/404 403/403  404 404
+failover-message     POST      {waiting};text=Hello&key={key} in   303/404  303/404  403/404  403/403  404      404
+failover-message     GET       {waiting}                     in    405      405      405      405      404      404
+tickets              GET       -                             in    200      200      403      403      404      404
+ticket-new           GET       -                             in    200      200      403      403      404      404
+ticket-new           GET       ?kind=order&about={order}     in    200      200      403      403      404      404
+ticket-new           POST      ;kind=other&title=A&text=B&key={key} in 303  303      403      403      404      404
+conversation         GET       {talk}                        in    200/404  200/404  403/403  403/403  404      404
+conversation         GET       {waiting}                     in    303/404  303/404  403/403  403/403  404      404
+conversation         POST      {talk};text=Hello&key={key}   in    303/404  303/404  403/403  403/403  404      404
 
 # The API
 api-schema           GET       -                             200   200      200      200      200      200      200
@@ -142,4 +151,5 @@ inventory_vm              200   403  403       200/200/302  403          200/200
 replication_order         200   403  403       200/200/302  403          200/200/302  403
 replication_replication   200   403  403       200/200/302  403          200/200/302  403
 failover_ticket           200   403  403       200/200/404  400/400/404  302          403
+notices_conversation      200   200  200       200/200/404  400/400/404  302          403
 """

@@ -27,6 +27,7 @@ from ampdr.api import document
 from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from failover.models import Ticket
+from notices.actions import Opening, open_conversation
 from replication.models import Replication
 from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 from tests.permissions import ADMIN, TABLE
@@ -122,6 +123,7 @@ class Things:
     waiting: str  # a ticket that waits for Support
     running: str  # one whose live failover runs
     version: str  # of `waiting`
+    talk: str  # a conversation with Support
     key: str
     token: str  # prefix of an API token of who furnished it
     accounts_account: str
@@ -136,11 +138,12 @@ class Things:
     replication_order: str
     replication_replication: str
     failover_ticket: str
+    notices_conversation: str
 
 
 NEVER = Things(
     web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
-    order="RO-999999", waiting="FO-999999", running="FO-999998", version="waiting:1.000000", key=KEY,
+    order="RO-999999", waiting="FO-999999", running="FO-999998", version="waiting:1.000000", talk="T-999999", key=KEY,
     token="0" * 12,
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
 )  # fmt: skip
@@ -167,6 +170,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     person = make_person(f"sana@{account.slug}.example", "Sana Iqbal")
     membership = join(person, account)
     membership.roles.set([role])
+    talk = open_conversation(cast.actor(who), Opening("other", "A question", "And its text"), f"{KEY}-talk")
     rows: dict[str, Any] = {
         "accounts_account": account, "accounts_person": person, "accounts_role": role,
         "accounts_membership": membership, "accounts_authorizeduser": AuthorizedUser.objects.get(account=account),
@@ -174,12 +178,12 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
         "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
         "inventory_site": cast.sites["DFW01" if who == "priya" else "PHX01"], "inventory_vm": web,
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
-        "failover_ticket": waiting,
+        "failover_ticket": waiting, "notices_conversation": talk,
     }  # fmt: skip
     waiting = Ticket.objects.get(pk=waiting.pk)
     return Things(
         web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
-        waiting=waiting.number, running=live.number, version=version_of(waiting), key=KEY,
+        waiting=waiting.number, talk=talk.number, running=live.number, version=version_of(waiting), key=KEY,
         token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),
         **{name: str(row.pk) for name, row in rows.items()},
     )  # fmt: skip
