@@ -82,7 +82,7 @@ class TicketAdmin(Shelf):
     # ---- The queue ---------------------------------------------------------------------------------------------------
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket]:
-        listed = AuthorizedUser.objects.filter(account=OuterRef("account"), person=OuterRef("requested_by"))
+        listed = AuthorizedUser.objects.standing().filter(account=OuterRef("account"), person=OuterRef("requested_by"))
         lines = Failover.objects.filter(ticket=OuterRef("pk")).order_by().values("ticket")
         oldest = lines.annotate(at=Min("replication__newest_point_at")).values("at")
         point = Case(When(Q(state="waiting") & ~Q(kind=Kind.TERMINATE), then=Coalesce("point_at", Subquery(oldest))))

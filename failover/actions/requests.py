@@ -57,7 +57,7 @@ def need_listing(actor: Actor) -> None:
 
 
 def listed_names(account_id: int) -> list[str]:
-    found = AuthorizedUser.objects.filter(account=account_id).order_by("person__name")
+    found = AuthorizedUser.objects.filter(account=account_id).standing().order_by("person__name")
     return list(found.values_list("person__name", flat=True))
 
 

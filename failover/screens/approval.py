@@ -162,8 +162,8 @@ def all_checks(actor: Actor, ticket: Ticket) -> list[Check]:
 
 def listed(ticket: Ticket) -> tuple[AuthorizedUser | None, list[AuthorizedUser]]:
     """The requester's listing, if he is still on the list, and the others who are."""
-    found = AuthorizedUser.objects.filter(account=ticket.account_id).select_related("person").order_by("person__name")
-    everybody: Iterable[AuthorizedUser] = list(found[:FEW])
+    found = AuthorizedUser.objects.filter(account=ticket.account_id).standing().select_related("person")
+    everybody: Iterable[AuthorizedUser] = list(found.order_by("person__name")[:FEW])
     mine = [one for one in everybody if one.person_id == ticket.requested_by_id]
     return (mine[0] if mine else None), [one for one in everybody if one not in mine]
 

@@ -92,7 +92,7 @@ def _days() -> list[tuple[int, datetime]]:
 def _listed(request: Visit) -> list[str]:
     """Who else may request."""
     others = AuthorizedUser.objects.visible_to(request.actor, Permission.READ_REPLICATION)
-    found = others.exclude(person=request.actor.person_id).order_by("person__name")
+    found = others.standing().exclude(person=request.actor.person_id).order_by("person__name")
     return list(found.values_list("person__name", flat=True)[:20])
 
 
