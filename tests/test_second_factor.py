@@ -181,7 +181,7 @@ def test_who_has_no_factor_is_told_and_offered_no_button(cast: Cast, client: Cli
         address = f"/northwind/failovers/{live_running(cast, vms[:1]).number}/terminate/"
     shown = client.get(address)
     assert "You have no second factor yet." in text(shown) and "+1 555 0100" in text(shown)
-    assert not field(shown)
+    assert not field(shown) and 'href="/me/second-factor/"' in shown.content.decode()
     assert f"Request {'live failover' if what == 'request' else 'termination'} of 1 VM<" not in shown.content.decode()
     said = {**form(shown), "reason": "Clinic is down", "site_code": "PHX01", "code": "123456"}
     answer = client.post(address.partition("?")[0], said)
