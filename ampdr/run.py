@@ -69,6 +69,7 @@ class Run:
         self.env = DEMO_ENVIRONMENT | os.environ
         self.env |= {"SITE_ORIGIN": self.address, "ALLOWED_HOSTS": f"{HOST},localhost", "PYTHONUNBUFFERED": "1"}
         self.env.setdefault("SIMULATION_LEDGER", str(folder / "ledger.sqlite3"))
+        self.env.setdefault("EMAIL_URL", f"filemail:///{folder / 'mail'}")  # each into a file, nothing goes out
 
     @property
     def address(self) -> str:

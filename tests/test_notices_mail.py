@@ -82,7 +82,7 @@ def test_names_are_escaped_in_html_and_plain_in_text(cast: Cast, due: Notice) ->
 
 PAYLOADS = [
     "a\nBcc: evil@example.com", "a\r\nBcc: evil@example.com", "a\rBcc: evil@example.com", "a\n\nbody",
-    "a\r\n\r\n<b>x</b>",     "a\n Bcc: evil@example.com", "a\n\tBcc: evil@example.com", "a\x0bBcc: x",
+    "a\r\n\r\n<b>x</b>", "a\n Bcc: evil@example.com", "a\n\tBcc: evil@example.com", "a\x0bBcc: x",
     "a\x0cBcc: x",
     "a\x1cBcc: evil@example.com", "a\x1dBcc: x", "a\x1eBcc: x", "a\x85Bcc: evil@example.com", "a\u2028Bcc: x",
     "a\u2029Bcc: x", "a\x7fBcc: x", "a\x08\x08Bcc: x", "\nTo: evil@example.com", "a\u202emoc.elpmaxe\u202c",
