@@ -91,7 +91,7 @@ def set_password(actor: Actor, person: Person, password: str, how: str, kept_ses
     with changes(actor) as change:
         if not mine.update(password=person.password):
             raise Conflict("Nothing was done: your password was changed a moment ago. Sign in with the new one.")
-        _end(UserSession.objects.filter(user=person.pk).exclude(session_key=kept_session))
+        end_them(UserSession.objects.filter(user=person.pk).exclude(session_key=kept_session))
         note_person(change, acting(person), "password_changed", how=how)
 
 
@@ -137,11 +137,11 @@ def end_other_sessions(actor: Actor, kept_session: str) -> int:
 
 
 def _end_noted(change: Change, actor: Actor, found: Sequence[UserSession]) -> None:
-    _end(UserSession.objects.filter(pk__in=[one.pk for one in found]))
+    end_them(UserSession.objects.filter(pk__in=[one.pk for one in found]))
     for one in found[:50]:
         note_person(change, actor, "session_ended", address=one.ip, since=one.created_at.isoformat(timespec="seconds"))
 
 
-def _end(sessions: QuerySet[UserSession]) -> None:
+def end_them(sessions: QuerySet[UserSession]) -> None:
     Session.objects.filter(session_key__in=list(sessions.values_list("session_key", flat=True))).delete()
     sessions.delete()

@@ -20,6 +20,13 @@ def need_superuser(actor: Actor) -> None:
         raise Forbidden("Only a superuser of this installation can do this.")
 
 
+def need_right(actor: Actor, right: str) -> None:
+    """A right of a staff group, such as accounts.add_factorreset. Raises Forbidden."""
+    person = Person.objects.filter(pk=actor.person_id or 0, is_staff=True).first()
+    if person is None or not person.has_perm(right):
+        raise Forbidden("Your staff group doesn't do this. Ask a Support lead.")
+
+
 def support_only(actor: Actor) -> None:
     """For verbs of Support that the portal itself uses too, when it loads a world. A machine is no portal."""
     if actor.person_id is not None or actor.via == "machine":

@@ -156,6 +156,10 @@ class FactorReset(models.Model):
             models.CheckConstraint(
                 condition=Q(approved_by=None) | ~Q(approved_by=models.F("asked_by")), name="factor_reset_by_two"
             ),
+            models.CheckConstraint(
+                condition=~Q(asked_by=models.F("person")) & (Q(approved_by=None) | ~Q(approved_by=models.F("person"))),
+                name="factor_reset_of_another",
+            ),
         ]
 
     def __str__(self) -> str:
