@@ -14,7 +14,7 @@ from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError
 from django.urls import reverse
 
-from accounts.actions.members import check_roles, create_account, join, names_of
+from accounts.actions.members import create_account, join, names_of, roles_as_they_stand
 from accounts.actions.rights import check_gift, checked, keeper_only, lock_people, support_only
 from accounts.models import Account, Invitation, Membership, Person, Role
 from ampdr.errors import Absent, Conflict, Invalid
@@ -33,18 +33,18 @@ _signer = Signer(sep=".", salt="invitation")
 def invite(actor: Actor, account: Account, email: str, roles: Sequence[Role], name: str = "") -> Invitation:
     """Asks somebody by e-mail to join with these roles. Raises Invalid (fields), Forbidden."""
     keeper_only(actor, account.pk)
-    check_roles(account.pk, roles)
-    check_gift(actor, (), roles)
     invitation = Invitation(
         account=account, email=email.strip().lower(), name=name.strip(), invited_by_id=actor.person_id
     )
     with changes(actor) as change:
         lock_people(account.pk)
+        now = roles_as_they_stand(account.pk, roles)
+        check_gift(actor, (), now)
         invitation.invited_at, invitation.expires_at = change.at, change.at + GOOD_FOR
         checked(invitation, leave=NOT_SAID)
         _check_free(invitation)
         invitation.save()
-        invitation.roles.set(roles)
+        invitation.roles.set(now)
         _note_sent(change, invitation)
     return invitation
 

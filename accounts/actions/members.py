@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
+from django.db.models import Q
+
 from accounts.actions.access import close_requests
 from accounts.actions.entering import administrators
 from accounts.actions.rights import check_gift, checked, keeper_only, lock_people, support_only
@@ -70,7 +72,6 @@ def unlist(actor: Actor, listing: AuthorizedUser, reason: str = "") -> None:
 def add_member(actor: Actor, account: Account, person: Person, roles: Sequence[Role]) -> Membership:
     """Makes a person a member of an account. Support's verb: customers invite people."""
     support_only(actor)
-    check_roles(account.pk, roles)
     with changes(actor) as change:
         return join(change, account, person, roles)
 
@@ -78,11 +79,12 @@ def add_member(actor: Actor, account: Account, person: Person, roles: Sequence[R
 def join(change: Change, account: Account, person: Person, roles: Sequence[Role]) -> Membership:
     """A new member, in the caller's transaction. Raises Invalid if he is one already."""
     lock_people(account.pk)
+    now = roles_as_they_stand(account.pk, roles)
     membership = checked(Membership(account=account, person=person))
     membership.save()
-    membership.roles.set(roles)
+    membership.roles.set(now)
     mine = Membership.objects.filter(pk=membership.pk)
-    change.note(mine, "membership.added", person=person.name, roles=names_of(roles))
+    change.note(mine, "membership.added", person=person.name, roles=names_of(now))
     return membership
 
 
@@ -95,12 +97,11 @@ def change_member(
     stays (Conflict), and nobody gives what he himself lacks (Forbidden).
     """
     keeper_only(actor, membership.account_id)
-    if roles is not None:
-        check_roles(membership.account_id, roles)
     with changes(actor) as change, administered(membership.account_id):
         member = _as_it_stands(membership)
         had, was_in = list(member.roles.all()), member.enabled
-        now, is_in = had if roles is None else list(roles), was_in if enabled is None else enabled
+        now = had if roles is None else roles_as_they_stand(member.account_id, roles)
+        is_in = was_in if enabled is None else enabled
         check_gift(actor, (), [role for role in now if role not in had or (is_in and not was_in)])
         if actor.person_id == member.person_id and (was_in > is_in or not _grants(had) <= _grants(now)):
             raise _not_oneself("disable or demote")
@@ -138,9 +139,13 @@ def administered(account_id: int) -> Iterator[None]:
         )  # fmt: skip
 
 
-def check_roles(account_id: int, roles: Sequence[Role]) -> None:
-    if any(role.account_id not in (None, account_id) for role in roles) or not roles:
+def roles_as_they_stand(account_id: int, roles: Sequence[Role]) -> list[Role]:
+    """Under the lock: a role may have been deleted, or may grant more, since it was chosen. Raises Invalid."""
+    ours = Q(account=None) | Q(account=account_id)
+    found = list(Role.objects.filter(ours, pk__in=[role.pk for role in roles]))
+    if not found or len(found) < len({role.pk for role in roles}):
         raise Invalid("Please correct what is marked.", fields={"roles": ["Choose at least one role of this account."]})
+    return found
 
 
 def names_of(roles: Iterable[Role]) -> list[str]:
