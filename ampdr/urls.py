@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.http import require_POST
 
-from accounts.views import home, revoke, sign_in, tokens
+from accounts.views import home, me, revoke, sign_in, tokens
 from accounts.views.invitation import invitation
 from ampdr import views
 from failover.views.ticket import short_address
@@ -34,6 +34,13 @@ urlpatterns = [
     ),
     path("sign-out/", require_POST(allauth.logout), name="account_logout"),
     path("theme/", views.theme, name="theme"),
+    path("me/", me.profile, name="me"),
+    path("me/password/", me.password, name="me-password"),
+    path("me/second-factor/", me.second_factor, name="me-factor"),
+    path("me/second-factor/new-app/", me.new_app, name="me-factor-app"),
+    path("me/second-factor/recovery-codes/", me.recovery_codes, name="me-factor-codes"),
+    path("me/second-factor/remove/", me.remove_factor, name="me-factor-remove"),
+    path("me/sessions/", me.sessions, name="me-sessions"),
     path("me/tokens/", tokens, name="tokens"),
     path("me/tokens/<str:prefix>/revoke/", revoke, name="token-revoke"),
     path("admin/login/", views.admin_door),

@@ -13,9 +13,14 @@ from ampdr import clock
 SWEPT = 20  # ended windows that each new key takes away, so that made-up keys don't pile up
 
 
-def count(key: str, within: timedelta) -> int:
-    """Counts one try under `key`; which one of its window it is, from 1. The row is locked: no two are the same one."""
+def count(key: str, at_most: int, within: timedelta) -> int:
+    """Counts one try under `key`; which one of its window it is, from 1. The row is locked: no two are the same one.
+
+    The first one beyond `at_most` is the last that is counted, so a flood only reads.
+    """
     now = clock.now()
+    if Throttle.objects.filter(key=key, ends_at__gt=now, count__gt=at_most).exists():
+        return at_most + 2
     with transaction.atomic():
         row = Throttle.objects.select_for_update().filter(key=key).first() or _begun(key, now)
         over = row.ends_at <= now
@@ -26,7 +31,7 @@ def count(key: str, within: timedelta) -> int:
 
 def spend(key: str, at_most: int, within: timedelta) -> bool:
     """Counts one try under `key`; whether it is still among the first `at_most` of its window."""
-    return count(key, within) <= at_most
+    return count(key, at_most, within) <= at_most
 
 
 def refund(key: str) -> None:

@@ -76,7 +76,7 @@ def prove(actor: Actor, code: str, door: str = "") -> Actor:
     (signing in, by device), so that who knows a password uses up no tries of a person who is signed in.
     """
     key = f"code:{actor.person_id}{door}"
-    tries = count(key, WINDOW)
+    tries = count(key, TRIES, WINDOW)
     used = _used(actor, code.strip()) if tries <= TRIES else None
     if used is None and tries <= TRIES + 1:
         with changes(actor) as change:

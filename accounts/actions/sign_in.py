@@ -54,7 +54,7 @@ def check_password(attempt: Attempt) -> Person | None:
         return _by_recovery_code(person, attempt)
     device = device_of(attempt.cookie, person)
     key = f"password:{digest(attempt.email)}:{device}"
-    tries = count(key, WINDOW)
+    tries = count(key, TRIES, WINDOW)
     if tries > TRIES:
         if tries == TRIES + 1:
             _note_attempt(attempt, "limit_reached", device, of="password")
