@@ -32,6 +32,7 @@ from accounts.actions.second_factor import need_proof
 from accounts.models import Account, MachineToken, Permission, Person, check_slug
 from ampdr.errors import Absent, Forbidden, Invalid, Refusal, TooLarge
 from ampdr.lifecycle import Actor, changes
+from ampdr.middleware import length_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -95,8 +96,7 @@ class Json(JSONParser):
     """JSON up to the size that pages may send too."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
-        length = int((parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0)
-        if length > (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or length):
+        if length_of((parser_context or {})["request"]) > (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0):
             raise TooLarge("Send less at once.")
         try:
             return super().parse(stream, media_type, dict(parser_context or {}))

@@ -28,7 +28,7 @@ from rest_framework.views import APIView
 from accounts.actions import administrators
 from accounts.api import AlwaysJson, ByMachine, BySession, ByToken
 from accounts.models import Permission
-from ampdr.errors import Absent, Forbidden, Invalid, Refusal, TooLarge
+from ampdr.errors import Absent, Forbidden, Invalid, Refusal, TooLarge, is_unfit
 
 log = logging.getLogger("django.request")
 
@@ -94,6 +94,8 @@ def translated(error: Exception) -> Refusal | None:
         return Invalid("Please correct what is named in `fields`.", fields=fields_of(error.detail))
     if isinstance(error, Http404 | exceptions.NotFound):
         return Absent()
+    if is_unfit(error):
+        error = SuspiciousOperation()
     for kind, status, code, title, words in WORDS:
         if isinstance(error, kind):
             return refusal_of(status, code, title, words)

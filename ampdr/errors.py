@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db import DataError
+
 
 class Refusal(Exception):
     """A request that is understood and refused. `message` says what to do, in words for people.
@@ -72,3 +74,12 @@ class IllegalTransition(Conflict):
     """The subject is in a state from which this move doesn't lead. `facts`: subject, state, since, who."""
 
     code = "illegal_transition"
+
+
+def is_unfit(error: Exception) -> bool:
+    """Whether an error says that what was sent can't be held by the database: a NUL, half a sign, a number too large.
+
+    The last net under the fields' own checks: whoever sends such things hears 400, and wakes nobody at night.
+    """
+    nul = isinstance(error, ValueError) and "NUL (0x00)" in str(error)
+    return nul or isinstance(error, DataError | UnicodeEncodeError)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.defaultfilters import filesizeformat
 
-from ampdr.errors import Refusal
-from ampdr.views import refusal_page
+from ampdr.errors import Refusal, TooLarge, is_unfit
+from ampdr.views import bad_request, refusal_page
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -52,8 +53,37 @@ def headers(get_response: Handler) -> Handler:
     return answer
 
 
+def length_of(request: HttpRequest) -> int:
+    """How much was announced; what is no number announces nothing, and Django reads nothing then."""
+    said = request.META.get("CONTENT_LENGTH") or ""
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else 0
+
+
+def limits(get_response: Handler) -> Handler:
+    """Refuses what no page of ours sends, before anything reads it: more than is read, or a NUL in the address.
+
+    The API says so itself, in its own shape, once it knows who calls. What comes in pieces, without a length, is not
+    read at all.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if request.path.startswith("/api/"):
+            return get_response(request)
+        if length_of(request) > (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0):
+            most = filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+            return refusal_page(request, TooLarge(f"A page reads {most} at most. Send less at once."))
+        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            return bad_request(request, ValueError("NUL"))
+        return get_response(request)
+
+    return answer
+
+
 class Refusals:
-    """Turns a refusal that a page's view raised into its page. The API translates its own, in its own shape."""
+    """Turns a refusal that a page's view raised into its page, and what the database can't hold into a 400.
+
+    The API translates its own, in its own shape.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -62,9 +92,11 @@ class Refusals:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, Refusal) and not request.path.startswith("/api/"):
+        if request.path.startswith("/api/"):
+            return None
+        if isinstance(exception, Refusal):
             return refusal_page(request, exception)
-        return None
+        return bad_request(request, exception) if is_unfit(exception) else None
 
 
 refusals = Refusals
