@@ -68,6 +68,8 @@ class Notice(Driven):
         indexes = [
             models.Index(fields=["next_step_at"], name="notice_due", condition=Q(next_step_at__isnull=False)),
             models.Index(fields=["person", "account", "-id"], name="notice_list", condition=Q(channel="portal")),
+            models.Index(fields=["email", "-id"], name="notice_of_address"),
+            models.Index(fields=["-id"], name="notice_waiting", condition=Q(waiting_on="support")),
         ]
 
     def __str__(self) -> str:

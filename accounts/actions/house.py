@@ -39,7 +39,7 @@ SUPPORT_MAY: Rights = {
         "view_factorreset", "change_factorreset",
     ),
     "inventory": ("view_site", "view_vm", "view_outage", "add_outage", "change_outage"),
-    "notices": ("view_conversation", "add_conversation", "change_conversation"),
+    "notices": ("view_conversation", "add_conversation", "change_conversation", "view_notice", "change_notice"),
     "replication": ("view_order", "view_replication", "change_replication"),
     "failover": ("view_ticket", "change_ticket"),
 }  # fmt: skip

@@ -62,8 +62,8 @@ def choose(actor: Actor, wanted: Collection[str]) -> None:
     pairs = [(kind.name, channel) for kind in free for channel in Channel.values]
     with changes(actor) as change:
         for kind, channel in pairs:
-            said = {"on": f"{kind}:{channel}" in wanted}
-            Preference.objects.update_or_create(person_id=actor.person_id or 0, kind=kind, channel=channel, defaults=said)
+            one = {"person_id": actor.person_id or 0, "kind": kind, "channel": channel}
+            Preference.objects.update_or_create(**one, defaults={"on": f"{kind}:{channel}" in wanted})
         off = sorted(f"{kind}:{channel}" for kind, channel in pairs if f"{kind}:{channel}" not in wanted)
         change.note(Person.objects.filter(pk=actor.person_id or 0), "person.notices_chosen", off=off)
 
