@@ -60,6 +60,12 @@ vms                  GET       -                             in    200      200 
 vm                   GET       {web}                         in    200/404  200/404  200/404  200/404  404      404
 vm-test              GET       {tested}                      in    200/404  200/404  200/404  200/404  404      404
 fim                  GET       -                             in    200      200      200      200      404      404
+notifications        GET       -                             in    200      200      200      200      404      404
+notifications-read   POST      -                             in    302      302      302      302      404      404
+notifications-read   POST      ;notice={notices_notice}      in    302/404  404      404      404      404      404
+notifications-read   GET       -                             in    405      405      405      405      404      404
+notification-settings GET      -                             in    200      200      200      200      404      404
+notification-settings POST     ;on=orders:email              in    302      302      302      302      404      404
 activity             GET       -                             in    200      200      403      403      404      404
 activity-csv         GET       -                             in    200      200      403      403      404      404
 replication          GET       -                             in    200      200      200      403      404      404
@@ -152,4 +158,25 @@ replication_order         200   403  403       200/200/302  403          200/200
 replication_replication   200   403  403       200/200/302  403          200/200/302  403
 failover_ticket           200   403  403       200/200/404  400/400/404  302          403
 notices_conversation      200   200  200       200/200/404  400/400/404  302          403
+notices_notice            200   403  403       200/200/302  403          200/200/302  403
+"""
+
+# The other two groups of staff, where they get other answers than mary, or might be thought to.
+OTHER_STAFF = """
+group         model                   list  add  add:POST  page         page:POST    history      delete
+Support_lead  accounts_account        200   200  200       200/200/302  403          200/200/302  403
+Support_lead  accounts_person         200   200  200       200/200/302  403          200/200/302  403
+Support_lead  accounts_membership     200   200  200       200/200/302  200/200/302  200/200/302  403
+Support_lead  accounts_factorreset    200   200  200       200/200/404  400/400/404  200/200/302  403
+Support_lead  accounts_machinetoken   403   403  403       403          403          403/403/302  403
+Support_lead  inventory_site          200   403  403       200/200/302  200/200/302  200/200/302  403
+Support_lead  failover_ticket         200   403  403       200/200/404  400/400/404  302          403
+Operator      accounts_account        200   403  403       200/200/302  403          200/200/302  403
+Operator      accounts_person         403   403  403       403          403          403/403/302  403
+Operator      accounts_authorizeduser 403   403  403       403          403          403/403/302  403
+Operator      accounts_factorreset    403   403  403       403          403          403/403/302  403
+Operator      accounts_machinetoken   200   200  200       200/200/302  403          200/200/302  403
+Operator      inventory_site          200   200  200       200/200/302  200/200/302  200/200/302  403
+Operator      failover_ticket         403   403  403       403          403          403          403
+Operator      notices_conversation    403   403  403       403          403          403          403
 """
