@@ -28,9 +28,10 @@ from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from failover.models import Ticket
 from notices.actions import Opening, open_conversation
+from notices.models import Notice
 from replication.models import Replication
 from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
-from tests.permissions import ADMIN, TABLE
+from tests.permissions import ADMIN, OTHER_STAFF, TABLE
 
 KEY = "permission-table-key"
 NOW = clock.now()
@@ -139,6 +140,7 @@ class Things:
     replication_replication: str
     failover_ticket: str
     notices_conversation: str
+    notices_notice: str
 
 
 NEVER = Things(
@@ -179,6 +181,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
         "inventory_site": cast.sites["DFW01" if who == "priya" else "PHX01"], "inventory_vm": web,
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
         "failover_ticket": waiting, "notices_conversation": talk,
+        "notices_notice": Notice.objects.filter(email=f"{who}@example.com", channel="portal").latest("pk"),
     }  # fmt: skip
     waiting = Ticket.objects.get(pk=waiting.pk)
     return Things(
