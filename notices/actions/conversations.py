@@ -163,10 +163,15 @@ def faults_of(said: Opening) -> dict[str, str]:
     """What is wrong, by field."""
     known = said.kind in (Kind.ORDER, Kind.LIST, Kind.OTHER)
     wrong_kind = "" if known else "Choose what it is about."
-    if known and not re.fullmatch(r"RO-[0-9]{1,12}" if said.kind == Kind.ORDER else "", said.about):
+    if known and (not is_order(said.about) if said.kind == Kind.ORDER else said.about):
         wrong_kind = "Say which order, by its number."
     found = {"kind": wrong_kind, "title": title_of(said.title)[1], "text": text_of(said.text)[1]}
     return {name: words for name, words in found.items() if words}
+
+
+def is_order(number: str) -> bool:
+    """Whether this could be an order's number. Orders lie above: whose it is, its own page says."""
+    return bool(re.fullmatch(r"RO-[0-9]{1,12}", number))
 
 
 def title_of(typed: str) -> tuple[str, str]:

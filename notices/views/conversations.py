@@ -65,7 +65,7 @@ def index(request: Visit) -> HttpResponse:
     context = {
         "lines": [_line(actor, one) for one in page.rows], "asked": asked, "kinds": kinds.items(),
         "states": states.items(), "chips": _chips(asked, {"kind": kinds, "state": states}), "clear": request.path,
-        "can_open": may_write(actor, Kind.OTHER),
+        "can_open": may_write(actor, Kind.OTHER), "tells": actor.can(Permission.READ_REPLICATION),
         "previous": _link(asked, before=page.previous) if page.previous else "",
         "next": _link(asked, after=page.next) if page.next else "",
         "poll": f"{request.path}{_link(asked | place, version=str(request.head.version))}",
@@ -215,8 +215,8 @@ def new(request: Visit) -> HttpResponse:
     actor = request.actor
     actor.need(Permission.READ_TICKETS)
     sent = request.POST if request.method == "POST" else request.GET
-    about = sent.get("about", "").replace("\0", "")[:16] if sent.get("kind") == Kind.ORDER else ""
-    kind = Kind.ORDER.value if about else sent.get("kind", "")
+    kind, about = sent.get("kind", ""), sent.get("about", "")
+    about = about if kind == Kind.ORDER and actions.is_order(about) else ""
     need_write(actor, kind)
     if request.method == "POST":
         return _open(request, kind, about)
