@@ -15,16 +15,17 @@ from django.urls import reverse
 
 from accounts.actions import SUPPORT, create_account, enter, list_authorized
 from accounts.models import Account, Head, Person
-from ampdr import work
+from ampdr import clock, work
 from ampdr.lifecycle import PORTAL
 from failover.actions import Wish, request_failover
 from failover.models import Failover, Ticket
 from inventory.models import VM
+from notices.models import Conversation, Message
 from replication.actions import place_order
 from replication.models import Order, Replication
 from tests.cast import Cast, join, make_person, make_vms, say_yes, sign_in
 
-LISTS = ("vms", "fim", "replication", "replication-none", "orders", "failovers")
+LISTS = ("vms", "fim", "replication", "replication-none", "orders", "failovers", "tickets", "notifications")
 LIST, PAGE, STAFF, SAME = 6, 10, 12, 3  # SAME: session, person, membership with the account's head
 API = ("api-vms", "api-orders", "api-replications", "api-tickets")
 
@@ -39,6 +40,7 @@ class Filled:
     ticket: str
     running: str
     vm: VM
+    talk: str
 
 
 def fill(cast: Cast, rows: int) -> Filled:
@@ -53,7 +55,17 @@ def fill(cast: Cast, rows: int) -> Filled:
     say_yes(cast, live)
     work.drive()
     each_its_own(*requested(person, account, make([f"apart-{n:03}" for n in range(rows)]), "apart"))
-    return Filled(account.slug, person, order.number, ticket.number, live.number, vms[0])
+    talk = written(account, person, rows)
+    return Filled(account.slug, person, order.number, ticket.number, live.number, vms[0], talk.number)
+
+
+def written(account: Account, person: Person, rows: int) -> Conversation:
+    """So many conversations with Support, and so many messages in the last of them."""
+    facts = {"account": account, "kind": "other", "title": "A question", "opened_by": person}
+    made = Conversation.objects.bulk_create([Conversation(number=f"T-{rows}-{n}", **facts) for n in range(rows)])
+    said = {"conversation": made[-1], "person": person, "author": person.name, "text": "And its text"}
+    Message.objects.bulk_create([Message(**said) for _ in range(rows)])
+    return made[-1]
 
 
 def requested(person: Person, account: Account, vms: list[VM], key: str, kind: str = "test") -> tuple[Order, Ticket]:
@@ -62,7 +74,7 @@ def requested(person: Person, account: Account, vms: list[VM], key: str, kind: s
     order = place_order(actor, [vm.uuid for vm in vms], f"order-{key}")
     work.drive()
     wish = Wish(kind, [vm.uuid for vm in vms], "Drill", "PHX01")
-    return order, request_failover(replace(actor), wish, f"ticket-{key}")
+    return order, request_failover(replace(actor, proved_at=clock.now()), wish, f"ticket-{key}")
 
 
 def each_its_own(order: Order, ticket: Ticket) -> None:
@@ -96,6 +108,8 @@ def pages(of: Filled) -> dict[str, str]:
     found["order"] = reverse("order", args=[of.slug, of.order])
     found["ticket"] = reverse("failover", args=[of.slug, of.ticket])
     found["running"] = reverse("failover", args=[of.slug, of.running])
+    found["conversation"] = reverse("conversation", args=[of.slug, of.talk])
+    found["ticket-new"] = reverse("ticket-new", args=[of.slug])
     found["vm"] = reverse("vm", args=[of.slug, of.vm.slug])
     found["order-new"] = reverse("order-new", args=[of.slug])
     found["failover-new"] = reverse("failover-new", args=[of.slug])
