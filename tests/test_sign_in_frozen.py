@@ -1,0 +1,66 @@
+"""The broker stands still (SIGSTOP): signing in, its second step and the limits don't notice. Real requests."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from ampdr import work
+from ampdr.servers import Valkey
+from tests.cast import PASSWORD, Cast
+from tests.signing import code_of, events, give_app
+
+
+@pytest.fixture
+def frozen(own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
+    monkeypatch.setattr(settings, "CELERY_BROKER_URL", own_valkey.url)
+    work.broker.cache_clear()
+    own_valkey.freeze()
+    yield own_valkey
+    own_valkey.thaw()
+    work.broker.cache_clear()
+
+
+class Browser:
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.open = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())).open
+
+    def get(self, path: str) -> tuple[str, str]:
+        """Where it ended, and what stands there."""
+        with self.open(self.address + path, timeout=10) as page:
+            return urllib.parse.urlsplit(page.url).path, page.read().decode()
+
+    def send(self, path: str, **said: str) -> tuple[str, str]:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(path)[1])
+        assert token
+        form = urllib.parse.urlencode({**said, "csrfmiddlewaretoken": token[1]}).encode()
+        with self.open(self.address + path, form, timeout=10) as page:
+            return urllib.parse.urlsplit(page.url).path, page.read().decode()
+
+
+def test_signing_in_with_the_second_factor(
+    transactional_db: None, cast: Cast, live_server: Any, frozen: Valkey
+) -> None:
+    secret, browser, begun = give_app(cast.olga), Browser(live_server.url), time.monotonic()
+    assert not frozen.answers()
+    for _ in range(10):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            browser.send("/sign-in/", login="priya@example.com", password="wrong horse battery")
+    with pytest.raises(urllib.error.HTTPError, match="429"):
+        browser.send("/sign-in/", login="priya@example.com", password=PASSWORD)
+    other = Browser(live_server.url)
+    path, _ = other.send("/sign-in/", login="olga@example.com", password=PASSWORD, next="/contoso/vms/")
+    assert path == "/sign-in/code/"
+    path, page = other.send(path, code=code_of(secret))
+    assert path == "/contoso/vms/" and "Olga Berg" in page
+    assert time.monotonic() - begun < 20 and events(cast.olga) == ["signed_in"]
