@@ -244,6 +244,8 @@ class TicketAdmin(Shelf):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The record is Activity; admin keeps none beside it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         ticket = self.get_object(request, object_id)
         return redirect(f"{reverse('admin:accounts_activity_changelist')}?q={ticket.number if ticket else ''}")
 

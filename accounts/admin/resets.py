@@ -78,7 +78,7 @@ class FactorResetAdmin(Shelf):
             "accounts": [one.account for one in reset.person.memberships.select_related("account")],
         }  # fmt: skip
         status = refusal.status if refusal else 200
-        return TemplateResponse(request, "admin/accounts/factorreset/change_form.html", shown, status=status)
+        return TemplateResponse(request, "admin/accounts/factorreset/decide.html", shown, status=status)
 
     def act(self, request: HttpRequest, reset: FactorReset) -> HttpResponse:
         try:

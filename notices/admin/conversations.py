@@ -183,6 +183,8 @@ class ConversationAdmin(Shelf):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The record is Activity; admin keeps none beside it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         conversation = self.get_object(request, object_id)
         number = conversation.number if conversation else ""
         return redirect(f"{reverse('admin:accounts_activity_changelist')}?q={number}")
