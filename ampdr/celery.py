@@ -1,10 +1,12 @@
 """Celery is the doorbell: one task without content, which drives whatever is due."""
 
+import logging.config
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import celeryd_init, setup_logging, worker_init
+from django.conf import settings
 
 from ampdr.checks import faults
 
@@ -21,3 +23,15 @@ def refuse_unsafe(**_: Any) -> None:
     """No worker starts with unsafe settings. A signal swallows exceptions, but not an exit."""
     if unsafe := [words for _, words in faults()]:
         raise SystemExit(" ".join(unsafe))
+
+
+@setup_logging.connect
+def keep_our_logs(**_: Any) -> None:
+    """Who listens to this signal sets up the logs; Celery then leaves them alone."""
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@celeryd_init.connect
+def without_banner(instance: Any, **_: Any) -> None:
+    """A page of capitals is no line of a log."""
+    instance.quiet = True

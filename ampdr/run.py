@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ampdr.processes import end, last_words, launch
 from ampdr.servers import Postgres, Server, Unusable, Valkey, hold, run_folder
@@ -41,6 +42,7 @@ DEMO_FAULTS = json.dumps(
 )
 DEMO_ENVIRONMENT = {
     "AMPDR_DEMO": "1",
+    "LOG_FORMAT": "text",
     "SUPPORT_PHONE": "+1 555 0100",
     "SUPPORT_EMAIL": "support@ampdr.example",
     "SUPPORT_HOURS": "Day and night",
@@ -50,6 +52,12 @@ DEMO_ENVIRONMENT = {
     # A source without new points, a slow first copy and a refused one: what people meet on ordinary days.
     "SIMULATION_FAULTS": DEMO_FAULTS,
 }
+
+
+HOW_CODES = """\
+Those with a code are asked for it when they sign in, and again for a live failover or an approval when the last one is
+older than 5 minutes. In another terminal, `make code PERSON=priya` prints it. Each code counts once; a new one comes
+every 30 seconds."""
 
 
 def say(words: str) -> None:
@@ -198,24 +206,56 @@ def answers(address: str) -> bool:
 
 def demo_sign_ins(world: Path) -> str:
     """One line for each person whom a visitor may be."""
-    people = json.loads(world.read_text())["demo_sign_ins"]
+    told = json.loads(world.read_text())
+    people, coded = told["demo_sign_ins"], with_codes(told)
     width = max((len(person["email"]) for person in people), default=0)
-    return "\n".join(f"  {person['email']:<{width}}  {person['password']}  {person['who']}" for person in people)
+    lines = []
+    for person in people:
+        first = person["email"].split(".")[0]
+        code = f"make code PERSON={first}" if person["email"] in coded else "no code"
+        lines.append(f"  {person['email']:<{width}}  {person['password']}  {code:<24}  {person['who']}")
+    return "\n".join(lines)
+
+
+def with_codes(world: dict[str, Any]) -> set[str]:
+    """The e-mail addresses of those who have a second factor."""
+    people = world["staff"] + [person for account in world["accounts"] for person in account["people"]]
+    return {person["email"] for person in people if "totp_secret" in person}
+
+
+def code_of(folder: Path, port: int, person: str) -> int:
+    """Prints a demo person's current code, beside a portal that runs in this folder. Returns the exit code."""
+    secret = folder / "secret_key"
+    if not secret.exists():
+        raise Unusable("Nothing was started here yet: make run")
+    env = DEMO_ENVIRONMENT | {"SECRET_KEY": secret.read_text(), "SITE_ORIGIN": f"http://{HOST}:{port}"} | os.environ
+    env.setdefault("DATABASE_URL", Postgres(folder, durable=True).url)
+    command = [sys.executable, "manage.py", "demo_code", person]
+    ran = subprocess.run(command, env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if "OperationalError" in ran.stderr:
+        raise Unusable("The portal's database doesn't answer. Start it, and leave it running: make run")
+    sys.stderr.write(ran.stderr)
+    say(ran.stdout.strip())
+    return ran.returncode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 after Ctrl-C, 1 when the portal could not be started or has died."""
     parser = argparse.ArgumentParser(prog="python -m ampdr.run", description="Run AMPDR with its demonstration world.")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or 8000)
-    port = parser.parse_args(arguments).port
+    parser.add_argument("--code", metavar="PERSON", help="print this demo person's current code, beside a running portal")
+    asked = parser.parse_args(arguments)
+    port = asked.port
     os.umask(0o077)  # logs and ledger are nobody else's business
     for number in ENDINGS:
         signal.signal(number, signal.default_int_handler)
     run: Run | None = None
     try:
+        if asked.code is not None:
+            return code_of(run_folder(CHECKOUT), port, asked.code)
         run = Run(run_folder(CHECKOUT), port)
         run.start()
-        say(f"\nAMPDR runs at {run.address}\n\n{demo_sign_ins(DEMO_WORLD)}\n\nCtrl-C stops it.")
+        say(f"\nAMPDR runs at {run.address}\n\n{demo_sign_ins(DEMO_WORLD)}\n\n{HOW_CODES}\nCtrl-C stops it.")
         run.watch()
     except KeyboardInterrupt:
         say("\nStopping ...")

@@ -5,6 +5,8 @@ from typing import Any
 
 from environ import Env
 
+from ampdr import logs
+
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -40,6 +42,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ampdr.middleware.headers",
+    "ampdr.logs.requests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "ampdr.middleware.limits",
@@ -124,6 +127,8 @@ CACHES: dict[str, Any] = {
         "OPTIONS": {"MAX_ENTRIES": 20_000},
     }
 }
+
+LOGGING = logs.config(plain=env.str("LOG_FORMAT", default="json") == "text")
 
 # How much one request may send: a choice of 10,000 VMs, and no files.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
