@@ -53,6 +53,8 @@ tokens               POST      ;account=northwind&name=N&days=30&scopes=read_vms
 tokens               POST      ;account=northwind&name=N&days=30&scopes=none in 400 403 403 403        404      404
 token-revoke         POST      {token}                       in    302/404  404      404      404      404/302/404 404
 token-revoke         GET       {token}                       in    405      405      405      405      405      405
+invitation           GET       {link}                        200/200/404 403/403/404 403/403/404 403/403/404 403/403/404 403/403/404 403/403/404
+invitation           POST      {link};name=N&password=a-long-phrase-1&time_zone=UTC in/in/404 403/403/404 403/403/404 403/403/404 403/403/404 403/403/404 403/403/404
 
 # Pages of an account: here, /northwind/
 overview-redirect    GET       -                             in    302      302      302      302      404      404
@@ -85,6 +87,7 @@ failover-new         GET       -                             in    200      403 
 failover-new         GET       ?vm={web_uuid}                in    200/404  403/404  403/404  403/403  404      404
 failover-confirm     GET       ?kind=test&vm={web_uuid}      in    200/404  403/404  403/404  403/403  404      404
 failover-confirm     POST      ;kind=test&vm={web_uuid}&key={key} in 303/404 403/404 403/404  403/403  404      404
+failover-confirm     POST ;vm={web_uuid}&kind=live&reason=R&site_code=PHX01 in 303/404 403/404 403/404 403/403 404 404
 failover-withdraw    POST      {waiting}                     in    303/404  403/404  403/404  403/403  404      404
 failover-works       POST      {running}                     in    303/404  403/404  403/404  403/403  404      404
 failover-withdraw    GET       {waiting}                     in    405      405      405      405      404      404
@@ -100,6 +103,26 @@ ticket-new           POST      ;kind=other&title=A&text=B&key={key} in 303  303 
 conversation         GET       {talk}                        in    200/404  200/404  403/403  403/403  404      404
 conversation         GET       {waiting}                     in    303/404  303/404  403/403  403/403  404      404
 conversation         POST      {talk};text=Hello&key={key}   in    303/404  303/404  403/403  403/403  404      404
+users                GET       -                             in    200      200      403      403      404      404
+user                 GET       {member}                      in    200/404  200/404  403/403  403/403  404      404
+user                 POST      {member};do=disable           in    302/404  403/404  403/403  403/403  404      404
+user                 POST      {member};do=remove            in    302/404  403/404  403/403  403/403  404      404
+user                 POST      {member};do=roles&role=admin  in    302/404  403/404  403/403  403/403  404      404
+user-invite          GET       -                             in    200      403      403      403      404      404
+user-invite          POST      ;email=n@b.example&roles=billing in 302      403      403      403      404      404
+user-invitation      POST      {invited};do=resend           in    302/404  403/404  403/403  403/403  404      404
+user-invitation      POST      {invited};do=withdraw         in    302/404  403/404  403/403  403/403  404      404
+user-invitation      GET       {invited}                     in    405      405      405      405      404      404
+roles                GET       -                             in    200      200      403      403      404      404
+role                 GET       {role}                        in    200/404  200/404  403/403  403/403  404      404
+role                 POST      {role};do=save&name=Own&permissions=read_vms in 302/404 403/404 403/403 403/403 404 404
+role                 POST      {role};do=delete              in    409/404  403/404  403/403  403/403  404      404
+role-new             GET       -                             in    200      403      403      403      404      404
+role-new             GET       ?from={role}                  in    200/404  403/404  403/403  403/403  404      404
+role-new             POST      ;name=Own&permissions=read_vms in   302      403      403      403      404      404
+authorized-users     GET       -                             in    200      200      403      403      404      404
+ask-access           POST      ;permission=write_identity    in    409      302      302      302      404      404
+ask-access           GET       -                             in    405      405      405      405      404      404
 
 # The API
 api-schema           GET       -                             200   200      200      200      200      200      200
@@ -145,14 +168,15 @@ admin:auth_user_password_change GET,POST {accounts_person}   in    403      403 
 # `page`: of an own, a foreign and an absent row. Nothing is deleted here, and nothing changed but by a verb.
 ADMIN = """
 model                     list  add  add:POST  page         page:POST    history      delete
-accounts_account          200   200  200       200/200/302  403          200/200/302  403
-accounts_person           200   200  200       200/200/302  403          200/200/302  403
+accounts_account          200   403  403       200/200/302  403          200/200/302  403
+accounts_person           200   403  403       200/200/302  403          200/200/302  403
 accounts_role             200   403  403       200/200/302  403          200/200/302  403
-accounts_membership       200   200  200       200/200/302  200/200/302  200/200/302  403
+accounts_membership       200   403  403       200/200/302  403          200/200/302  403
 accounts_authorizeduser   200   200  200       200/200/302  302          200/200/302  403
+accounts_factorreset      200   403  403       200/200/404  400/400/404  200/200/302  403
 accounts_activity         200   403  403       200/200/302  403          200/200/302  403
 accounts_machinetoken     403   403  403       403          403          403/403/302  403
-inventory_site            200   200  200       200/200/302  200/200/302  200/200/302  403
+inventory_site            200   403  403       200/200/302  403          200/200/302  403
 inventory_vm              200   403  403       200/200/302  403          200/200/302  403
 replication_order         200   403  403       200/200/302  403          200/200/302  403
 replication_replication   200   403  403       200/200/302  403          200/200/302  403
