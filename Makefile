@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
+PERSON ?= priya
 PYTEST_ARGS ?= -n 2 --dist loadscope
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -12,7 +13,7 @@ CHECK := env SECRET_KEY=only-for-checks-abcdefghijklmnopqrstuvwxyz-0123456789 DA
 CHECKED := $(CHECK) $(RUN)
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 $(UPGRADE)
 
-.PHONY: help run test lint bench states images lock clean chromium
+.PHONY: help run code test lint bench states images lock clean chromium
 # A lock that is newer than its stamp is installed again; a failed install leaves no stamp.
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -33,6 +34,9 @@ help:  ## this list
 
 run: $(VENV)/.demo  ## start the portal with its demonstration world (PORT=8000)
 	@exec $(RUN) -m ampdr.run --port $(PORT)
+
+code: $(VENV)/.demo  ## a demo person's code, beside a running `make run` (PERSON=priya)
+	@exec $(RUN) -m ampdr.run --code "$(PERSON)"
 
 test: $(VENV)/.dev chromium lint  ## all checks and all tests (PYTEST_ARGS="-n 2 --dist loadscope")
 	$(CHECKED) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

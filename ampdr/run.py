@@ -243,7 +243,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 after Ctrl-C, 1 when the portal could not be started or has died."""
     parser = argparse.ArgumentParser(prog="python -m ampdr.run", description="Run AMPDR with its demonstration world.")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or 8000)
-    parser.add_argument("--code", metavar="PERSON", help="print this demo person's current code, beside a running portal")
+    parser.add_argument(
+        "--code", metavar="PERSON", help="print this demo person's current code, beside a running portal"
+    )
     asked = parser.parse_args(arguments)
     port = asked.port
     os.umask(0o077)  # logs and ledger are nobody else's business

@@ -36,6 +36,20 @@ def create_person(actor: Actor, email: str, name: str, password: str | None, tim
     return person
 
 
+def create_staff(actor: Actor, email: str, name: str, password: str | None, groups: Sequence[Group]) -> Person:
+    """Somebody of staff, in these groups. The installation's own verb, or a superuser's."""
+    if actor.person_id is not None:
+        need_superuser(actor)
+    person = Person(email=email.strip().lower(), name=name.strip(), is_staff=True)
+    person.set_password(password)
+    with changes(actor) as change:
+        checked(person).save()
+        person.groups.set(groups)
+        names = sorted(group.name for group in groups)
+        change.note(Person.objects.filter(pk=person.pk), "person.created", email=person.email, staff=True, groups=names)
+    return person
+
+
 def change_person(actor: Actor, person: Person, groups: Sequence[Group], **facts: Any) -> None:
     """Who a person is and what of Support he may do. For superusers only: nobody makes himself or others more."""
     need_superuser(actor)

@@ -21,7 +21,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils.text import slugify
 
-from accounts.actions import add_token, create_account, enter, list_authorized, support
+from accounts.actions import STAFF_MAY, add_token, create_account, enter, list_authorized, support
 from accounts.actions.second_factor import add_factor, is_totp_secret
 from accounts.models import Account, AuthorizedUser, Membership, Permission, Person, Role, Token
 from ampdr import clock, work
@@ -137,6 +137,8 @@ def _check_people(whose: str, people: list[World]) -> list[str]:
         found += _keys("person", who, person)
         if "totp_secret" in person and not is_totp_secret(person["totp_secret"]):
             found.append(f"{who}: “totp_secret” must be 32 letters A to Z and digits 2 to 7.")
+        strangers = sorted(set(person.get("groups", [])) - set(STAFF_MAY))
+        found += [f"{who}: there is no group “{name}”. There are {', '.join(STAFF_MAY)}." for name in strangers]
     return found
 
 
