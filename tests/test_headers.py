@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from ampdr import errors, urls
 from ampdr.middleware import CONTENT_SECURITY_POLICY
+from tests.cast import Cast, sign_in
 
 handler400, handler403, handler404, handler500 = urls.handler400, urls.handler403, urls.handler404, urls.handler500
 
@@ -50,6 +51,15 @@ ANSWERS = [
     ("/pages/conflict/", 409),
     ("/pages/invalid/", 400),
     ("/pages/broken/", 500),
+    ("/static/nothing/", 404),
+    ("/static/../ampdr/settings.py", 404),
+    ("/me/tokens/", 302),
+    ("/northwind/vms/", 302),
+    ("/sign-in/?next=%00", 400),
+    ("/api/v2/nothing/", 404),
+    ("/api/v1/schema", 308),
+    ("/api/v1/accounts/northwind/vms/", 401),
+    ("/api/v1/sites/DFW01/", 401),
 ]
 
 
@@ -72,13 +82,20 @@ def test_every_answer_has_the_strict_policy(visitor: Client, address: str, statu
     response.close()
 
 
+def test_tenant_pages_are_kept_nowhere(cast: Cast, client: Client) -> None:
+    """Not by a browser's back button either, on a machine that somebody else sits at next."""
+    sign_in(client, cast.priya)
+    for address in ("/northwind/vms/", "/northwind/activity/", "/me/tokens/", "/northwind/failovers/FO-1/"):
+        assert client.get(address)["Cache-Control"] == "private, no-store"
+
+
 def test_the_policy_allows_only_our_own_files() -> None:
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none';")
     assert not re.search("unsafe|data:|nonce|https?:|\\*", CONTENT_SECURITY_POLICY)
     assert set(re.findall(r"'[^']*'", CONTENT_SECURITY_POLICY)) == {"'none'", "'self'"}
 
 
-@pytest.mark.parametrize(("address", "status"), [one for one in ANSWERS if not one[0].startswith("/static/")])
+@pytest.mark.parametrize(("address", "status"), [one for one in ANSWERS if not re.match("/(static|api)/", one[0])])
 def test_no_page_breaks_the_policy(visitor: Client, address: str, status: int) -> None:
     body = visitor.get(address).content.decode()
     assert not re.search(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|\son[a-z]+=|javascript:|data:", body)
