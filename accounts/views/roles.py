@@ -65,11 +65,11 @@ def new(request: Visit) -> HttpResponse:
     """A role of one's own, from nothing or (`?from=`) from another one's ticks."""
     actor = request.actor
     visible = _visible(actor)
-    actor.need(Permission.WRITE_IDENTITY)
     wanted = request.GET.get("from", "").replace("\0", "")
     source = visible.filter(slug=wanted).first() if wanted else None
     if wanted and source is None:
         raise Absent
+    actor.need(Permission.WRITE_IDENTITY)
     first = {"name": f"Copy of {source.name}"[:60], "permissions": sorted(source.grants())} if source else {}
     form = NamedRole(request.POST) if request.method == "POST" else NamedRole(initial=first)
     if form.is_valid():

@@ -48,11 +48,10 @@ def users(request: Visit) -> HttpResponse:
     actor = request.actor
     asked = _asked(request.GET)
     page = cut(_found(_members(actor), asked), ("name_key", "uuid"), request.GET)
-    first = not (request.GET.get("after") or request.GET.get("before"))
     roles = list(_roles(actor).order_by("account_id", "name").values_list("slug", "name"))
     context = {
         "rows": [(row, ACTIVE if row.enabled else DISABLED, initials(row.name)) for row in page.rows],
-        "invited": _invited(actor, asked) if first else [], "asked": asked, "roles": roles, "states": STATES.items(),
+        "invited": [] if page.previous else _invited(actor, asked), "asked": asked, "roles": roles, "states": STATES.items(),
         "chips": _chips(asked, dict(roles)), "clear": request.path, "may_write": actor.can(Permission.WRITE_IDENTITY),
         "previous": _link(asked, before=page.previous) if page.previous else "",
         "next": _link(asked, after=page.next) if page.next else "",
