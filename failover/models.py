@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import ClassVar
 
 from django.db import models
@@ -12,7 +13,7 @@ from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
 from ampdr.lifecycle import Stateful
 from ampdr.work import Driven
-from failover.lifecycle import FAILOVER, STARTED, TICKET
+from failover.lifecycle import FAILOVER, SHOWN, STARTED, TICKET
 from inventory.models import VM
 from replication.models import Replication
 
@@ -67,6 +68,12 @@ class Ticket(Stateful, Driven):
             models.Index(fields=["next_step_at"], name="ticket_due", condition=Q(next_step_at__isnull=False)),
         ]
 
+    @classmethod
+    def recount(cls) -> Iterator[tuple[int, str, int]]:
+        """For verify_activity: account, counter of its head, and how many there are."""
+        waiting = cls.objects.filter(state="waiting").order_by().values("account")
+        yield from waiting.annotate(n=models.Count("pk")).values_list("account", models.Value("waiting"), "n")
+
     def __str__(self) -> str:
         return self.number
 
@@ -120,6 +127,11 @@ class Failover(Stateful, Driven):
             ),
             models.Index(fields=["ticket", "state", "id"], name="failover_of_ticket"),
         ]
+
+    @classmethod
+    def recount(cls) -> Iterator[tuple[int, str, int]]:
+        running = cls.objects.filter(kind=Kind.LIVE, state__in=SHOWN).order_by().values("ticket__account")
+        yield from running.annotate(n=models.Count("pk")).values_list("ticket__account", models.Value("running"), "n")
 
     def __str__(self) -> str:
         return f"{self.vm.name} in {self.ticket.number}"

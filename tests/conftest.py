@@ -2,11 +2,13 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker, Settings
 
+from accounts.activity import faults
+from ampdr import work
 from failover import tasks as failover_tasks  # noqa: F401
 from notices import tasks as notices_tasks  # noqa: F401
 from replication import tasks  # noqa: F401  the duties of all apps, as every process that drives has them
 from replication.providers.sites import provider_of
-from tests.cast import Cast, make_cast
+from tests.cast import Cast, make_cast, make_vms, protect, request, say_yes
 
 
 @pytest.fixture
@@ -41,3 +43,15 @@ def fast(settings: Settings) -> None:
     """Six people with real password hashes would cost every test two seconds."""
     settings.WHITENOISE_AUTOREFRESH = True  # else every client reads the whole static folder first
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def record(cast: Cast) -> Cast:
+    """A record with batches of several rows, in two accounts and in the installation's log."""
+    vms = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01", "web-02"])
+    protect(cast, vms)
+    ticket = request(cast, vms[1:])
+    say_yes(cast, ticket)
+    work.drive()
+    assert list(faults()) == []
+    return cast

@@ -16,24 +16,11 @@ from django.db import connection, transaction
 
 from accounts.activity import chain, digests_of, faults, proof
 from accounts.models import Activity, Head, Seal
-from ampdr import work
 from failover.models import Failover, Ticket
 from inventory.actions import save_site
 from replication.models import Replication
-from tests.cast import Cast, make_vms, protect, request, say_yes
+from tests.cast import Cast, make_vms, protect
 from tests.threads import raised, together
-
-
-@pytest.fixture
-def record(cast: Cast) -> Cast:
-    """A record with batches of several rows, in two accounts and in the installation's log."""
-    vms = make_vms(cast.northwind, cast.sites["DFW01"], ["db-01", "web-01", "web-02"])
-    protect(cast, vms)
-    ticket = request(cast, vms[1:])
-    say_yes(cast, ticket)
-    work.drive()
-    assert list(faults()) == []
-    return cast
 
 
 def sql(statement: str, *params: Any) -> None:

@@ -109,10 +109,14 @@ class _Microseconds(Func):
     output_field = column.BigIntegerField()
 
 
+def row_text() -> Func:
+    """The canonical text of a row, as an expression over Activity."""
+    return _RowText(*[_Microseconds("at") if name == "at" else F(name) for name in Activity.SEALED])
+
+
 def digests_of(rows: QuerySet[Activity]) -> dict[int | None, tuple[str, int]]:
     """Account (None: the installation) -> digest and number of its rows."""
-    text = _RowText(*[_Microseconds("at") if name == "at" else F(name) for name in Activity.SEALED])
-    found = rows.order_by().values("account_id").annotate(digest=_RowsDigest(text), n=Count("pk"))
+    found = rows.order_by().values("account_id").annotate(digest=_RowsDigest(row_text()), n=Count("pk"))
     return {row["account_id"]: (row["digest"], row["n"]) for row in found}
 
 

@@ -65,6 +65,7 @@ WORDS: dict[str, str] = {
     "membership.roles_changed": "changed the roles",
     "membership.disabled": "disabled",
     "membership.enabled": "enabled",
+    "membership.factor_reset": "reset the second factor",
     "invitation.sent": "invited",
     "invitation.resent": "sent the invitation again",
     "invitation.withdrawn": "withdrew the invitation",
@@ -82,12 +83,16 @@ WORDS: dict[str, str] = {
     "person.signed_in": "signed in",
     "person.signed_out": "signed out",
     "person.wrong_password": "tried a wrong password",
+    "person.wrong_code": "tried a wrong code",
     "person.limit_reached": "tried too often",
     "person.recovery_code_used": "used a recovery code",
     "person.factor_added": "set a second factor up",
     "person.factor_changed": "changed the second factor",
     "person.factor_removed": "removed the second factor",
     "person.recovery_codes_made": "made new recovery codes",
+    "person.factor_reset_asked": "asked for a reset of the second factor",
+    "person.factor_reset_refused": "refused the reset of the second factor",
+    "person.factor_reset": "reset the second factor",
     "person.password_changed": "changed the password",
     "person.reset_asked": "asked for a new password",
     "person.session_ended": "ended a session",
@@ -101,6 +106,8 @@ WORDS: dict[str, str] = {
     "site.changed": "changed the site",
     "record.closed": "closed old Activity into a file",
 }
+
+KINDS = sorted({name.partition(".")[0] for name in WORDS})
 
 # What the screen filters by -> the kinds of row in it. Without Read Server Replication the first two are not there:
 # a kind that stands nowhere belongs to them, so that nothing new is told by oversight.
@@ -118,13 +125,16 @@ CONVERSED = TOPICS["conversations"][1]
 
 # Which of their members' own events administrators see, from the installation's log.
 SIGN_INS = (
-    "signed_in", "signed_out", "wrong_password", "limit_reached", "recovery_code_used", "factor_added",
-    "factor_changed", "factor_removed", "factor_reset", "recovery_codes_made", "password_changed", "session_ended",
+    "signed_in", "signed_out", "wrong_password", "wrong_code", "limit_reached", "recovery_code_used", "factor_added",
+    "factor_changed", "factor_removed", "recovery_codes_made", "password_changed", "session_ended",
 )  # fmt: skip
 SIGN_IN_TOPIC = ("signins", "Sign-ins")
 
 NAMES = ("person", "name", "email", "code", "prefix")  # the facts that name what a row is about
-DETAILS = {"roles": "Roles", "permissions": "Permissions", "permission": "Permission", "means": "With", "of": "Of"}
+DETAILS = {
+    "query": "For", "model": "Among", "file": "File", "roles": "Roles", "permissions": "Permissions",
+    "permission": "Permission", "means": "With", "of": "Of",
+}  # fmt: skip
 LABELS = {
     "totp": "authenticator app", "recovery_codes": "recovery code", "mfa": "second factor", **dict(Permission.choices),
 }  # fmt: skip

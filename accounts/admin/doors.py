@@ -1,4 +1,4 @@
-"""Accounts, people, members, the list of authorized users, and the record of it all."""
+"""Accounts, people, members, and the list of authorized users."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import actions
-from accounts.activity import name_of
-from accounts.admin.shelf import Choice, OfAccount, Shelf, staff
+from accounts.admin.shelf import OfAccount, Shelf, staff
 from accounts.forms import ChangedPerson, Member, NewPerson, typed_account, typed_person
-from accounts.models import Account, Activity, AuthorizedUser, Membership, Person, Role
-from ampdr.lifecycle import LIFECYCLES, changes
-from ampdr.templatetags.ampdr import when
+from accounts.models import Account, AuthorizedUser, Membership, Person, Role
+from ampdr.lifecycle import changes
 
 if TYPE_CHECKING:
     PeopleAdmin = UserAdmin[Person]
@@ -215,52 +213,3 @@ class AuthorizedUserAdmin(TypedKeys):
         for listing in chosen.select_related("person", "account"):
             actions.unlist(staff(request), listing)
             self.message_user(request, f"{listing.person.name} can't request failovers for {listing.account} any more.")
-
-
-# ---- The record ------------------------------------------------------------------------------------------------------
-
-
-class OfKind(Choice):
-    title = "kind"
-    parameter_name = "kind"
-    words = [
-        *((name, name.capitalize()) for name in sorted({*LIFECYCLES, "failover", "replication", "ticket"})),
-        ("account", "Account"), ("authorized", "Authorized user"), ("membership", "Membership"), ("person", "Person"),
-        ("site", "Site"), ("token", "Token"), ("vm", "Virtual machine"),
-    ]  # fmt: skip
-
-
-@admin.register(Activity)
-class ActivityAdmin(Shelf):
-    list_display = ("moment", "who", "account", "what", "machine", "about", "way", "reason")
-    list_filter = (OfKind, OfAccount)
-    list_select_related = ("account",)
-    search_fields = ("=about",)
-    search_help_text = "A number: FO-2231, RO-1042"
-    ordering = ("-id",)
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        term = search_term.strip().upper()
-        return (queryset.filter(about=term) if term else queryset), False
-
-    @admin.display(description="When")
-    def moment(self, row: Activity) -> str:
-        return when(row.at, seconds=True)
-
-    @admin.display(description="VM")
-    def machine(self, row: Activity) -> str:
-        return row.vm_name
-
-    @admin.display(description="Who")
-    def who(self, row: Activity) -> str:
-        return name_of(row.actor, row.staff)
-
-    @admin.display(description="What")
-    def what(self, row: Activity) -> str:
-        return f"{row.kind} {row.event.replace('_', ' ')}"
-
-    @admin.display(description="From, to")
-    def way(self, row: Activity) -> str:
-        life = LIFECYCLES.get(row.kind)
-        states = [life.states[name].word for name in (row.from_state, row.to_state) if life and name in life.states]
-        return " → ".join(states)

@@ -13,9 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 
 from accounts import actions
+from accounts.actions import searches
 from accounts.actions.proof import proved, with_proof
 from accounts.actions.second_factor import NEEDED
 from accounts.models import Account, Person
+from ampdr import clock
 from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import Actor
 
@@ -25,6 +27,7 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 FEW = 50
+SAME_SEARCH = 600  # seconds
 T = TypeVar("T")
 
 
@@ -77,8 +80,20 @@ class Shelf(ModelAdmin):
         return pages
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.note_search(request)
         title = {"title": str(self.opts.verbose_name_plural).capitalize()}
         return super().changelist_view(request, title | (extra_context or {}))
+
+    def note_search(self, request: HttpRequest) -> None:
+        """Once for each search: whoever turns its pages, or looks again within ten minutes, still searches the same."""
+        text = request.GET.get("q", "").replace("\0", "").strip()
+        if not (text and self.search_fields and self.has_view_permission(request)):
+            return
+        asked, now = [str(self.opts.verbose_name_plural), text], clock.now().timestamp()
+        *last, at = request.session.get("searched", ["", "", 0])
+        if last != asked or now - at > SAME_SEARCH:
+            searches.note_search(staff(request), *asked)
+            request.session["searched"] = [*asked, now]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -111,6 +111,7 @@ class Head(models.Model):
     """
 
     TENANT_PATH = "account"
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
     COUNTERS: ClassVar[tuple[str, ...]] = (
         "protected", "attention", "setup", "unprotected", "live", "tests", "waiting", "running",
     )  # fmt: skip
