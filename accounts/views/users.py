@@ -51,7 +51,8 @@ def users(request: Visit) -> HttpResponse:
     roles = list(_roles(actor).order_by("account_id", "name").values_list("slug", "name"))
     context = {
         "rows": [(row, ACTIVE if row.enabled else DISABLED, initials(row.name)) for row in page.rows],
-        "invited": [] if page.previous else _invited(actor, asked), "asked": asked, "roles": roles, "states": STATES.items(),
+        "invited": [] if page.previous else _invited(actor, asked), "asked": asked, "roles": roles,
+        "states": STATES.items(),
         "chips": _chips(asked, dict(roles)), "clear": request.path, "may_write": actor.can(Permission.WRITE_IDENTITY),
         "previous": _link(asked, before=page.previous) if page.previous else "",
         "next": _link(asked, after=page.next) if page.next else "",
