@@ -88,6 +88,7 @@ class Actor:
     permissions: frozenset[str] = frozenset()
     roles: tuple[str, ...] = ()
     listed: bool = False
+    unread: int = 0  # notices of his here
     proved_at: datetime | None = None  # when this session last proved a second factor
     proved_by: str = ""  # by which means: "totp" or "recovery_codes"
 

@@ -76,7 +76,7 @@ def test_who_is_killed_before_the_end_repeats_nothing(cast: Cast, monkeypatch: p
         raise KeyboardInterrupt
 
     batch = next_reading()
-    monkeypatch.setattr(reading_tasks, "_seen_in", killed)
+    monkeypatch.setattr(reading_tasks, "count_unread", killed)
     with pytest.raises(KeyboardInterrupt):
         perform(batch)
     monkeypatch.undo()

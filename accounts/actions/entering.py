@@ -53,7 +53,7 @@ def enter(person: Person, slug: str, via: str = "page") -> Entry:
     actor = Actor(
         name=person.name, person_id=person.pk, via=via, account_id=account.pk, account_slug=account.slug,
         account_name=account.name, permissions=frozenset(granted), roles=tuple(sorted(membership.role_names)),
-        listed=membership.listed,
+        listed=membership.listed, unread=membership.unread,
     )  # fmt: skip
     return Entry(actor, account.head, membership.accounts)
 

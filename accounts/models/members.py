@@ -67,6 +67,7 @@ class Membership(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="memberships")
     roles = models.ManyToManyField(Role, related_name="memberships")
     enabled = models.BooleanField(default=True)
+    unread = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # notices: kept by `notices`
 
     objects = TenantQuerySet.as_manager()
 

@@ -49,7 +49,7 @@ MENU: tuple[tuple[str, tuple[Screen, ...]], ...] = (
         "Support",
         (
             Screen("Tickets", "tickets", "life-buoy", "read_tickets"),
-            Screen("Notifications", "notifications", "bell"),
+            Screen("Notifications", "notifications", "bell", counter="unread"),
         ),
     ),
     (
@@ -62,6 +62,9 @@ MENU: tuple[tuple[str, tuple[Screen, ...]], ...] = (
         ),
     ),
 )
+
+
+NOTES = {"failovers": "running or waiting", "unread": "unread"}  # what a number on the menu counts
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def item(request: HttpRequest, actor: Actor, screen: Screen, shown: dict[str, in
         "locked": locked,
         "current": request.path == href or (screen.name != "overview" and request.path.startswith(href)),
         "count": 0 if locked else shown.get(screen.counter, 0),
-        "note": "running or waiting" if screen.counter == "failovers" else "",
+        "note": NOTES.get(screen.counter, ""),
         "hot": not locked and screen.counter == "failovers" and shown.get("live", 0) > 0,
     }
 
@@ -115,4 +118,5 @@ def counts(request: HttpRequest) -> dict[str, int]:
     head = getattr(request, "head", None)
     if head is None:
         return {}
-    return {"vms": head.all_vms, "failovers": head.running + head.waiting, "live": head.live}
+    unread = request.actor.unread  # type: ignore[attr-defined]
+    return {"vms": head.all_vms, "failovers": head.running + head.waiting, "live": head.live, "unread": unread}

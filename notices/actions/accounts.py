@@ -20,8 +20,8 @@ MEMBERSHIP = Kind("membership", "My rights", "My roles, and whether I may reques
 MEMBERS = Kind("members", "Requests for access", "A member asks the administrators for a permission")
 
 # Of the installation's log: what a person is told of his own sign-in, in the words of one template.
-MINE = ("new_password", "password_changed", "factor_added", "factor_changed", "factor_removed", "recovery_codes_made",
-        "recovery_code_used", "signed_in")  # fmt: skip
+MINE = ("new_password", "password_changed", "factor_added", "factor_changed", "factor_removed", "factor_reset",
+        "recovery_codes_made", "recovery_code_used", "signed_in")  # fmt: skip
 
 
 def begin() -> None:
@@ -32,6 +32,7 @@ def begin() -> None:
         register(f"person.{event}", told_himself)
     for event in ("changed", "enabled", "disabled"):
         register(f"membership.{event}", membership_changed)
+    register("membership.factor_reset", factor_reset)
     register("person.reset_asked", reset_asked)
     register("invitation.sent", invited)
     register("access.asked", access_asked)
@@ -92,6 +93,11 @@ def membership_changed(event: Happened) -> Iterator[Letter]:
         words = {"roles": event.facts.get("roles", ()), "enabled": enabled}
         yield Letter("membership", "membership", to=_one(found.person_id), words=words,
                      address="" if enabled else found.person.email)  # fmt: skip
+
+
+def factor_reset(event: Happened) -> Iterator[Letter]:
+    """The person is told of it for himself; here, the administrators of each of his accounts."""
+    yield Letter("security", "factor_reset", to=_administrators)
 
 
 def removed(event: Happened) -> Iterator[Letter]:

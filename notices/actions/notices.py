@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Person, forbid_customer
@@ -13,6 +15,7 @@ from ampdr.errors import Absent
 from ampdr.lifecycle import Actor, changes
 from ampdr.work import WaitingOn
 from notices.models import Channel, Notice, Preference
+from notices.tasks.reading import count_unread
 from notices.tasks.registry import KINDS, Kind
 
 
@@ -29,10 +32,14 @@ def mine(actor: Actor) -> QuerySet[Notice]:
 
 def mark_read(actor: Actor, key: str) -> None:
     """One of his own, or, without a key, all of them. Raises Absent: another's notice is as one that never was."""
-    found = mine(actor).filter(pk=key) if key.isdecimal() and len(key) < 19 else mine(actor)
-    if key and (not key.isdecimal() or not found.exists()):
-        raise Absent
-    Notice.objects.filter(pk__in=found.filter(read_at=None).values("pk")).update(read_at=clock.now())
+    found = mine(actor)
+    if key:
+        found = found.filter(pk=key) if key.isdecimal() and len(key) < 19 else found.none()
+        if not found.exists():
+            raise Absent
+    with transaction.atomic():
+        Notice.objects.filter(pk__in=found.filter(read_at=None).values("pk")).update(read_at=clock.now())
+        count_unread([actor.person_id or 0], None)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def choose(actor: Actor, wanted: Collection[str]) -> None:
     pairs = [(kind.name, channel) for kind in free for channel in Channel.values]
     with changes(actor) as change:
         for kind, channel in pairs:
-            one = {"person_id": actor.person_id or 0, "kind": kind, "channel": channel}
+            one: dict[str, Any] = {"person_id": actor.person_id or 0, "kind": kind, "channel": channel}
             Preference.objects.update_or_create(**one, defaults={"on": f"{kind}:{channel}" in wanted})
         off = sorted(f"{kind}:{channel}" for kind, channel in pairs if f"{kind}:{channel}" not in wanted)
         change.note(Person.objects.filter(pk=actor.person_id or 0), "person.notices_chosen", off=off)

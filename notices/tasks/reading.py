@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -55,7 +54,8 @@ class Read(Duty):
             number=last, next_step_at=None, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY,
         )  # fmt: skip
         if made:
-            change.touch(_seen_in(made))
+            people = [notice.person_id for notice in made if notice.person_id and notice.channel == Channel.PORTAL]
+            change.touch(count_unread(people, reading.account_id))
             work.ring()
 
 
@@ -207,11 +207,16 @@ def message_id(event: str, email: str) -> str:
     return f"<{digest}@{urlsplit(settings.SITE_ORIGIN).hostname}>"
 
 
-def _seen_in(made: Iterable[Notice]) -> set[int]:
-    """The accounts on whose pages these appear, so that open ones look again."""
-    by_account: dict[int | None, set[int]] = defaultdict(set)
-    for notice in made:
-        if notice.channel == Channel.PORTAL and notice.person_id:
-            by_account[notice.account_id].add(notice.person_id)
-    of_people = Membership.objects.filter(person__in=by_account.pop(None, ()))
-    return {account for account in by_account if account} | set(of_people.values_list("account_id", flat=True))
+def count_unread(people: Iterable[int], account_id: int | None) -> set[int]:
+    """What the bell shows of these people, counted anew on their memberships, which are locked in key order.
+
+    Of an account, or, where a notice is the person's own, of each of his. Returns these accounts.
+    """
+    theirs = Membership.objects.filter(person__in=set(people), **({"account": account_id} if account_id else {}))
+    rows = theirs.order_by("pk").select_for_update(no_key=True, of=("self",))
+    held = dict(rows.values_list("pk", "account_id"))
+    seen = Q(account=OuterRef("account")) | Q(account=None)
+    unread = Notice.objects.filter(seen, person=OuterRef("person"), channel=Channel.PORTAL, read_at=None)
+    counted = unread.order_by().values("channel").annotate(n=Count("pk")).values("n")
+    Membership.objects.filter(pk__among=list(held)).update(unread=Coalesce(Subquery(counted), 0))
+    return set(held.values())
