@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +30,7 @@ from failover.views.facts import expected
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from failover.views.timeline import coming, events, past
 from notices.forms import Write
-from notices.models import Conversation
+from notices.models import Conversation, Message
 from notices.views.conversations import refused, talk
 
 LATE = timedelta(minutes=2)  # after which a live request that waits says whom to call
@@ -47,7 +48,7 @@ def detail(request: Visit, number: str) -> HttpResponse:
 def _shown(request: Visit, ticket: Ticket, form: Write | None = None) -> HttpResponse:
     """`form`: a message that was refused."""
     actor = request.actor
-    lines = lines_of([ticket.pk])[ticket.pk]
+    lines = _lines(ticket)
     word = ticket_word(ticket, lines)
     page = _page(ticket, request)
     context = {
@@ -63,6 +64,13 @@ def _shown(request: Visit, ticket: Ticket, form: Write | None = None) -> HttpRes
     response = page_or_part(request, "failover/ticket.html", "failover/parts/ticket.html", context)
     response.status_code = 400 if form else 200
     return response
+
+
+def _lines(ticket: Ticket) -> Lines:
+    """What nobody has decided on has not moved: that needs no count."""
+    if ticket.state == "waiting" and ticket.kind != Kind.TERMINATE:
+        return Lines(Counter(requested=ticket.vm_count))
+    return lines_of([ticket.pk])[ticket.pk]
 
 
 def _count(n: int) -> str:
@@ -275,8 +283,8 @@ def works(request: Visit, number: str) -> HttpResponse:
 
 def _talk(request: Visit, ticket: Ticket, form: Write | None = None) -> Any:
     """Whoever reads the ticket reads what was said of it."""
-    about = Conversation.objects.filter(account=ticket.account_id, number=ticket.number).first()
-    return talk(request.actor, about, request.GET, form) if about else None
+    said = Message.objects.filter(conversation__account=ticket.account_id, conversation__number=ticket.number)
+    return talk(request.actor, Conversation.Kind.FAILOVER, said, request.GET, form)
 
 
 @require_POST
@@ -284,8 +292,10 @@ def message(request: Visit, number: str) -> HttpResponse:
     """Writes to Support about this ticket."""
     need_read(request.actor)
     ticket = found_ticket(request.actor, number)
-    form = refused(request, Conversation.objects.get(account=ticket.account_id, number=number))
-    if form:
+    about = Conversation.objects.filter(account=ticket.account_id, number=ticket.number).first()
+    if about is None:
+        raise Absent
+    if form := refused(request, about):
         return _shown(request, ticket, form)
     answer = see_other("failover", request.actor.account_slug, number)
     answer["Location"] += "#talk"

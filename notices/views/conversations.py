@@ -133,16 +133,16 @@ class Said:
     own: bool
 
 
-def talk(actor: Actor, conversation: Conversation, query: Mapping[str, str], form: Write | None = None) -> Any:
+def talk(actor: Actor, kind: str, said: QuerySet[Message], query: Mapping[str, str], form: Write | None) -> Any:
     """What `notices/parts/talk.html` shows: the newest fifty messages, or those before them, oldest first."""
     asked = {"after": query.get("older", ""), "before": query.get("newer", "")}
-    page = cut(Message.objects.filter(conversation=conversation), ("pk",), asked, down=True)
+    page = cut(said, ("pk",), asked, down=True)
     return {
-        "conversation": conversation, "form": form or Write(), "key": uuid.uuid4(),
+        "form": form or Write(), "key": uuid.uuid4(),
         "said": [Said(one, one.person_id == actor.person_id and not one.staff) for one in reversed(page.rows)],
         "older": f"?{urlencode({'older': page.next})}" if page.next else "",
         "newer": f"?{urlencode({'newer': page.previous})}" if page.previous else "",
-        "may_write": may_write(actor, conversation.kind),
+        "may_write": may_write(actor, kind),
     }  # fmt: skip
 
 
@@ -164,8 +164,10 @@ def detail(request: Visit, number: str) -> HttpResponse:
 
 def _page(request: Visit, conversation: Conversation, form: Write | None = None) -> HttpResponse:
     place = {name: request.GET[name] for name in ("older", "newer") if request.GET.get(name)}
+    said = Message.objects.filter(conversation=conversation)
     context = {
-        "talk": talk(request.actor, conversation, request.GET, form), "conversation": conversation, "form": form,
+        "talk": talk(request.actor, conversation.kind, said, request.GET, form), "conversation": conversation,
+        "form": form,
         "poll": f"{request.path}{_link(place, version=str(request.head.version))}",
     }  # fmt: skip
     response = page_or_part(request, "notices/conversation.html", "notices/parts/conversation.html", context)
