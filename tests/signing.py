@@ -18,14 +18,14 @@ PERIOD = 30
 
 def code_of(secret: str, periods: int = 0) -> str:
     """What the app shows now, or so many periods later."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // PERIOD + periods))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // PERIOD + periods)))
 
 
 def give_app(person: Person) -> str:
     """The person has a second factor now. The app's secret."""
     secret = generate_totp_secret()
     TOTP.activate(person, secret)
-    return secret
+    return str(secret)
 
 
 def give_codes(person: Person) -> list[str]:

@@ -20,7 +20,8 @@ NO_FACTOR = "You have no second factor. Look again: nothing was done."
 
 
 def of(actor: Actor) -> QuerySet[Authenticator]:
-    return Authenticator.objects.filter(user=actor.person_id or 0)
+    mine: QuerySet[Authenticator] = Authenticator.objects.filter(user=actor.person_id or 0)
+    return mine
 
 
 def add_app(actor: Actor, secret: str, code: str) -> list[str]:

@@ -130,7 +130,8 @@ def reset_path(person: Person) -> str:
 def sessions_of(actor: Actor) -> QuerySet[UserSession]:
     """The person's sessions that are open now."""
     there = Session.objects.filter(expire_date__gt=clock.now()).values("session_key")
-    return UserSession.objects.filter(user=actor.person_id or 0, session_key__in=there)
+    mine: QuerySet[UserSession] = UserSession.objects.filter(user=actor.person_id or 0, session_key__in=there)
+    return mine
 
 
 def end_session(actor: Actor, number: int) -> None:

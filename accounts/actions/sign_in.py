@@ -123,7 +123,7 @@ def note_person(change: Any, actor: Actor, event: str, **facts: Any) -> None:
 
 def _note_attempt(attempt: Attempt, event: str, device: str, **facts: Any) -> None:
     """The same statements whether somebody has this e-mail or not: then there is only no row."""
-    where = {"address": attempt.address, "known_device": bool(device)}
+    where: dict[str, Any] = {"address": attempt.address, "known_device": bool(device)}
     with changes(SOMEBODY) as change:
         change.note(Person.objects.filter(email=attempt.email), f"person.{event}", **where, **facts)
 

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import qrcode
 from allauth.account.authentication import get_authentication_records
-from allauth.account.forms import PasswordField, SetPasswordField
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.totp.internal.auth import clear_totp_secret, get_totp_secret
 from allauth.usersessions.models import UserSession
@@ -27,14 +26,14 @@ from accounts.actions.proof import proved, remember_proof, with_proof
 from accounts.actions.second_factor import NEEDED, has_factor, prove
 from accounts.actions.sign_in import acting
 from accounts.models import Membership, Person
-from accounts.views.sign_in import LONGEST, PASSWORD_RULES, remember_device
+from accounts.views.sign_in import new_password, old_password, remember_device
 from ampdr import clock
 from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import FRESH, Actor
 
 pages = require_http_methods(["GET", "HEAD", "POST"])
 SHOWN = 50
-CODE = {"autocomplete": "one-time-code", "class": "short", "autocapitalize": "off", "spellcheck": "false"}
+CODE = {"autocomplete": "one-time-code", "class": "short", "inputmode": "numeric"}
 
 
 def who(request: HttpRequest) -> tuple[Person, Actor]:
@@ -90,9 +89,9 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 
 class NewPassword(forms.Form):
-    password = PasswordField(label="Your password so far", max_length=LONGEST, autocomplete="current-password")
-    password1 = SetPasswordField(label="New password", max_length=LONGEST, help_text=PASSWORD_RULES)
-    password2 = PasswordField(label="New password again", max_length=LONGEST, autocomplete="new-password")
+    password = old_password("Your password so far")
+    password1 = new_password()
+    password2 = old_password("New password again", "new-password")
 
     def __init__(self, *args: Any, person: Person, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -138,7 +137,7 @@ class SetUp(forms.Form):
     """The first code of a new app. Who signed in a while ago types his password too."""
 
     code = forms.CharField(label="Code of the app", max_length=100, widget=forms.TextInput(CODE))
-    password = PasswordField(label="Your password", max_length=LONGEST, autocomplete="current-password")
+    password = old_password("Your password")
 
     def __init__(self, *args: Any, password: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -159,9 +159,9 @@ class CodeForm(BaseAuthenticateForm):  # type: ignore[misc]
     """The code of the second step. Tries are counted per person, and apart for a known device."""
 
     code = forms.CharField(
-        label="Code", max_length=100, help_text="Six digits, or a recovery code.",
+        label="Code", max_length=100, help_text="Phone not at hand? A recovery code does it too.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "class": "short", "autofocus": True,
-                                      "autocapitalize": "off", "spellcheck": "false"}),
+                                      "inputmode": "numeric"}),
     )  # fmt: skip
 
     def clean_code(self) -> str:
@@ -183,7 +183,7 @@ class Code(AuthenticateView):  # type: ignore[misc]
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """A form without a code is a form with an empty one; allauth would take it for a security key's."""
         if request.method == "POST" and "code" not in request.POST:
-            request.POST = QueryDict("code=")  # type: ignore[assignment]
+            request.POST = QueryDict("code=")
         answer: HttpResponse = super().dispatch(request, *args, **kwargs)
         return answer
 
@@ -208,9 +208,24 @@ class Forgotten(Answers, views.PasswordResetView):  # type: ignore[misc]
     form_class = ForgottenForm
 
 
+def old_password(label: str, autocomplete: str = "current-password") -> forms.CharField:
+    """A password that is compared with another."""
+    return forms.CharField(
+        label=label, max_length=LONGEST, strip=False, widget=forms.PasswordInput({"autocomplete": autocomplete})
+    )
+
+
+def new_password() -> theirs.SetPasswordField:
+    """A password that is held against the rules, and against the person's name and e-mail."""
+    widget = forms.PasswordInput({"autocomplete": "new-password"})
+    field = theirs.SetPasswordField(label="New password", max_length=LONGEST, help_text=PASSWORD_RULES)
+    field.widget = widget
+    return field
+
+
 class NewPasswordForm(theirs.ResetPasswordKeyForm):  # type: ignore[misc]
-    password1 = theirs.SetPasswordField(label="New password", max_length=LONGEST, help_text=PASSWORD_RULES)
-    password2 = theirs.PasswordField(label="New password again", max_length=LONGEST, autocomplete="new-password")
+    password1 = new_password()
+    password2 = old_password("New password again", "new-password")
 
 
 class NewPassword(Answers, views.PasswordResetFromKeyView):  # type: ignore[misc]
