@@ -29,7 +29,7 @@ from failover.models import Failover, Ticket
 from inventory.models import VM
 from replication.actions import place_order
 from replication.models import Replication
-from tests.cast import Cast, make_vms
+from tests.cast import Cast, make_vms, sign_in
 
 FOLDER = Path(os.environ.get("BENCH_FOLDER", "/tmp"))
 POSTMASTER = int(os.environ.get("BENCH_POSTMASTER", "0"))
@@ -68,15 +68,9 @@ def approve(client: Client, ticket: Ticket) -> None:
         raise RuntimeError(f"the approval answered {response.status_code}")
 
 
-def signed_in(person: Person) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 def approval_times(mary: Person, ticket: Ticket) -> list[float]:
     """The request as Support's browser sends it. Each time the ticket is put back by hand, as if it were new."""
-    client, found = signed_in(mary), []
+    client, found = sign_in(Client(), mary), []
     waiting = Ticket.objects.filter(pk=ticket.pk).values(
         "state", "state_since", "next_step_at", "decided_at", "decided_by", "decision_reason"
     )[0]
@@ -110,7 +104,7 @@ def worker() -> Iterator[int]:
 
 def through_celery(mary: Person, ticket: Ticket, worker_pid: int) -> tuple[float, float]:
     """Seconds on the wall, from the approval to the last row, and CPU seconds of everybody."""
-    client, n = signed_in(mary), ticket.vm_count
+    client, n = sign_in(Client(), mary), ticket.vm_count
     before, shown = cpu_of(worker_pid, POSTMASTER, os.getpid()), VM.objects.filter(role="live").count()
     rows = Activity.objects.filter(about=ticket.number, kind="failover").count()
     begun = time.perf_counter()
