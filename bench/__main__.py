@@ -35,7 +35,8 @@ def main() -> int:
         f"--rounds={asked.rounds}", f"--only={asked.only or ''}", *(["--write"] if asked.write else []),
     ]  # fmt: skip
     environment = {
-        "SECRET_KEY": secrets.token_urlsafe(48), "SITE_ORIGIN": "http://testserver", "DJANGO_SETTINGS_MODULE": "bench.settings",
+        "SECRET_KEY": secrets.token_urlsafe(48), "SITE_ORIGIN": "http://testserver",
+        "DJANGO_SETTINGS_MODULE": "bench.settings",
         "DATABASE_URL": database.url, "BROKER_URL": broker.url, "SIMULATION_LEDGER": f"{folder}/ledger.sqlite3",
         "SIMULATION_TIME_SCALE": "0", "SIMULATION_FAILOVER_TIME_SCALE": "0",
         "BENCH_FOLDER": str(folder), "BENCH_POSTMASTER": str(database.process.pid if database.process else 0),
