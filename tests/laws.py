@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HOUSE = Path(__file__).parent.parent
-APPS = ("accounts", "inventory", "replication", "failover")
+APPS = ("accounts", "notices", "inventory", "replication", "failover")
 STATE = ("state", "state_since")
 STATEFUL = ("Ticket", "Failover", "Replication")
 WRITERS = ("update", "create", "get_or_create", "update_or_create", *STATEFUL)

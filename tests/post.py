@@ -6,7 +6,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import message_from_string, policy
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import cast
 
@@ -56,9 +56,9 @@ class Talk(socketserver.StreamRequestHandler):
 
     def mail(self) -> EmailMessage:
         lines = []
-        while (line := self.rfile.readline().decode().rstrip("\r\n")) != ".":
-            lines.append(line.removeprefix(".") if line.startswith("..") else line)
-        return cast(EmailMessage, message_from_string("\n".join(lines), policy=policy.default))
+        while (line := self.rfile.readline().rstrip(b"\r\n")) != b".":
+            lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+        return cast(EmailMessage, message_from_bytes(b"\n".join(lines), policy=policy.default))
 
     def say(self, words: str) -> None:
         self.wfile.write(f"{words}\r\n".encode())

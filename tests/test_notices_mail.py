@@ -70,7 +70,7 @@ def test_text_and_html_with_a_link_and_a_stable_id(cast: Cast, post: Post, setti
     link = "http://testserver" + row.path
     assert link in text and link in html and "It can be failed over" in text and "It can be failed over" in html
     assert (one["From"], one["Auto-Submitted"]) == ("Portal <portal@host.example>", "auto-generated")
-    assert "/northwind/notifications/settings/" in text and "Support: +1 555 0100" in text
+    assert "/northwind/notifications/settings/" in text and "AMPDR · Northwind Health · Support: +1" in text
 
 
 def test_names_are_escaped_in_html_and_plain_in_text(cast: Cast, due: Notice) -> None:

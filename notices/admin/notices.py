@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
 
 from accounts.admin import Choice, OfAccount, Shelf, staff
 from ampdr.templatetags.ampdr import when
@@ -32,7 +33,7 @@ class Standing(Choice):
 
 @admin.register(Notice)
 class NoticeAdmin(Shelf):
-    list_display = ("title", "email", "account", "channel", "made", "standing", "last_error")
+    list_display = ("title", "email", "account", "made", "standing", "said")
     list_filter = (Standing, OfAccount)
     list_select_related = ("account",)
     search_fields = ("=email",)
@@ -60,9 +61,13 @@ class NoticeAdmin(Shelf):
     @admin.display(description="State")
     def standing(self, notice: Notice) -> str:
         if notice.channel == Channel.PORTAL:
-            return "Read" if notice.read_at else "Unread"
+            return "Portal: read" if notice.read_at else "Portal: unread"
         if notice.sent_at:
-            return "Sent"
+            return "Mail: sent"
         if notice.next_step_at:
-            return f"Tried {notice.attempts} times" if notice.attempts else "Due"
-        return "Waiting for Support" if notice.waiting_on else "Not sent"
+            return f"Mail: tried {notice.attempts} times" if notice.attempts else "Mail: due"
+        return "Mail: waiting for Support" if notice.waiting_on else "Mail: not sent"
+
+    @admin.display(description="Last error")
+    def said(self, notice: Notice) -> str:
+        return Truncator(notice.last_error).chars(60)
