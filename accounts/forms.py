@@ -10,7 +10,7 @@ from django import forms
 from django.contrib.auth.forms import AdminUserCreationForm
 
 from accounts.actions import LIFETIMES
-from accounts.models import Account, MachineToken, Membership, Permission, Person
+from accounts.models import Account, MachineToken, Membership, Permission, Person, check_name
 from ampdr.errors import Invalid
 
 ZONES = sorted(zoneinfo.available_timezones())
@@ -40,6 +40,17 @@ def code_field() -> forms.CharField:
         label="Code from your authenticator app", help_text="Or one of your recovery codes.", required=False,
         max_length=40, widget=forms.TextInput(attrs={"class": "code", **attributes}),
     )  # fmt: skip
+
+
+class NewAccount(forms.ModelForm):  # type: ignore[type-arg]
+    """An account and the one who will administrate it, by an invitation."""
+
+    first_email = forms.EmailField(label="First administrator's e-mail", help_text="Gets the first invitation")
+    first_name = forms.CharField(label="First administrator's name", max_length=120, validators=[check_name])
+
+    class Meta:
+        model = Account
+        fields = ("name", "slug", "number")
 
 
 class NewPerson(AdminUserCreationForm):  # type: ignore[type-arg]
@@ -77,7 +88,10 @@ class Member(forms.ModelForm):  # type: ignore[type-arg]
 class NewToken(forms.Form):
     """What a person says of a new API token. The verb says what is right; only ticks of one's own are offered."""
 
-    name = forms.CharField(label="What it is for", help_text="Such as: nightly report", max_length=60)
+    name = forms.CharField(
+        label="What it is for", help_text="Such as: nightly report", max_length=60,
+        error_messages={"required": "Say what it is for."},
+    )  # fmt: skip
     days = forms.TypedChoiceField(
         label="Ends after", coerce=int, choices=[(days, f"{days} days") for days in LIFETIMES], initial=90
     )
@@ -131,7 +145,10 @@ class Said(forms.Form):
 
 
 class Invited(Said):
-    email = forms.CharField(label="Email", widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+    email = forms.CharField(
+        label="Email", help_text="Whoever reads mail at this address gets in.",
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )  # fmt: skip
     name = forms.CharField(label="Name", help_text="As the invitation greets. May be left empty.", required=False)
     roles = forms.MultipleChoiceField(label="Roles", widget=forms.CheckboxSelectMultiple)
 
