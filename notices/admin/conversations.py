@@ -123,6 +123,11 @@ class ConversationAdmin(Shelf):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "add")
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """One button: a message is sent, not kept to be changed."""
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Conversation, form: Any, change: Any) -> None:
         said = form.cleaned_data
         opening = Opening(obj.kind, obj.title, said["text"], obj.about)
