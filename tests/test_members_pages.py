@@ -45,7 +45,7 @@ def test_the_list_shows_what_matters_of_each(cast: Cast, priya: Client) -> None:
     change_member(cast.actor("priya"), member(cast, "ravi"), enabled=False)
     invite(cast.actor("priya"), cast.northwind, "nadia@example.com", [role("Billing")], "Nadia Ali")
     page = text(priya.get(at("users")))
-    for word in ("Priya Raman", "oscar@example.com", "Technical", "Disabled", "Since", "Nadia Ali", "3 d 23 h left"):
+    for word in ("Priya Raman", "oscar@example.com", "Technical", "Disabled", "Since", "Nadia Ali", "3 d left"):
         assert word in page
     rows = {part.split("</a>")[0].split(">")[-1]: part for part in page.split('<tr role="row">')}
     assert 'circle-check"/></svg>On' in rows["Oscar Lind"] and "</svg>Off" in rows["Priya Raman"]

@@ -10,7 +10,9 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -18,9 +20,10 @@ from django.utils.safestring import SafeString
 
 from accounts import actions
 from accounts.admin.shelf import OfAccount, Shelf, staff
-from accounts.forms import ChangedPerson, Member, NewPerson, typed_account, typed_person
-from accounts.models import Account, AuthorizedUser, Membership, Person, Role
+from accounts.forms import ChangedPerson, Member, NewAccount, NewPerson, typed_account, typed_person
+from accounts.models import Account, AuthorizedUser, Invitation, Membership, Person, Role
 from ampdr.lifecycle import changes
+from ampdr.templatetags.ampdr import icon
 
 if TYPE_CHECKING:
     PeopleAdmin = UserAdmin[Person]
@@ -32,24 +35,49 @@ else:
 
 @admin.register(Account)
 class AccountAdmin(Shelf):
-    list_display = ("name", "slug", "number", "leads_to")
+    list_display = ("name", "slug", "number", "listed", "leads_to")
+    list_select_related = ("head",)
+    form = NewAccount
     search_fields = ("name__istartswith", "slug__startswith", "=number")
     search_help_text = "The beginning of its name or slug, or its number"
     ordering = ("name",)
-    fields = ("name", "slug", "number")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "add")
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("name", "slug", "number", *(() if obj else ("first_email", "first_name")))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **kwargs | ({"form": ModelForm} if obj else {}))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
+        mine = AuthorizedUser.objects.standing().filter(account=OuterRef("pk")).order_by().values("account")
+        count = Subquery(mine.annotate(n=Count("pk")).values("n"))
+        return super().get_queryset(request).annotate(standing=Coalesce(count, 0))
+
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: Any) -> None:
-        obj.pk = actions.create_account(staff(request), obj.slug, obj.name, obj.number).pk
+        """The account and its first administrator's invitation, or neither."""
+        said = form.cleaned_data
+        obj.pk = actions.open_account(staff(request), obj, said["first_email"], said["first_name"]).pk
+
+    @admin.display(description="May request failovers")
+    def listed(self, account: Any) -> SafeString | str:
+        """Of listed people those who are enabled members; fewer than two are marked."""
+        if account.standing >= 2:
+            return str(account.standing)
+        vms = f", {account.head.protected} VMs protected" if account.head.protected else ""
+        mark = icon("triangle-alert")
+        return format_html('<span class="pill warn">{}{}, fewer than two{}</span>', mark, account.standing, vms)
 
     @admin.display(description="Leads to")
     def leads_to(self, account: Account) -> SafeString:
         return format_html(
-            '<a href="{}?account={}">Members</a> · <a href="{}?account={}">Authorized users</a> · '
+            '<a href="{}?account={}">Members</a> · <a href="{}?account={}">Invitations</a> · '
+            '<a href="{}?account={}">Authorized users</a> · '
             '<a href="{}?account={}">Virtual machines</a> · <a href="{}?account={}">Activity</a>',
             reverse("admin:accounts_membership_changelist"), account.pk,
+            reverse("admin:accounts_invitation_changelist"), account.pk,
             reverse("admin:accounts_authorizeduser_changelist"), account.pk,
             reverse("admin:inventory_vm_changelist"), account.pk,
             reverse("admin:accounts_activity_changelist"), account.pk,
@@ -148,6 +176,7 @@ class MembershipAdmin(TypedKeys):
     search_fields = ("person__email__startswith", "person__name__istartswith")
     ordering = ("account", "person__name")
     form = Member
+    actions = ("remove",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).prefetch_related("roles")
@@ -175,22 +204,72 @@ class MembershipAdmin(TypedKeys):
         else:
             obj.pk = actions.add_member(staff(request), obj.account, obj.person, roles).pk
 
+    @admin.action(description="Remove the chosen people from their accounts", permissions=["change"])
+    def remove(self, request: HttpRequest, chosen: QuerySet[Membership]) -> None:
+        with changes(staff(request)):
+            for membership in chosen:
+                actions.remove_member(staff(request), membership)
+                self.message_user(request, f"{membership.person} is no member of {membership.account} any more.")
+
     @admin.display(description="Roles")
     def their_roles(self, membership: Membership) -> str:
         return ", ".join(role.name for role in membership.roles.all())
+
+
+@admin.register(Invitation)
+class InvitationAdmin(Shelf):
+    """Who was invited. Customers invite their own people; Support invites with a new account."""
+
+    list_display = ("email", "account", "invited_by", "invited_at", "expires_at", "standing")
+    list_filter = (OfAccount,)
+    list_select_related = ("account", "invited_by")
+    search_fields = ("email__startswith",)
+    ordering = ("-id",)
+    actions = ("send_again", "withdraw")
+
+    def has_invite_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "change")
+
+    @admin.action(description="Send the chosen invitations again", permissions=["invite"])
+    def send_again(self, request: HttpRequest, chosen: QuerySet[Invitation]) -> None:
+        self._each(request, chosen, actions.resend, "is sent again")
+
+    @admin.action(description="Withdraw the chosen invitations", permissions=["invite"])
+    def withdraw(self, request: HttpRequest, chosen: QuerySet[Invitation]) -> None:
+        self._each(request, chosen, actions.withdraw_invitation, "is withdrawn")
+
+    def _each(self, request: HttpRequest, chosen: QuerySet[Invitation], verb: Any, done: str) -> None:
+        """All of the chosen ones or, when one can't be, none."""
+        with changes(staff(request)):
+            for invitation in chosen:
+                verb(staff(request), invitation)
+                self.message_user(request, f"The invitation of {invitation.email} {done}.")
+
+    @admin.display(description="State")
+    def standing(self, invitation: Invitation) -> str:
+        if invitation.accepted_at:
+            return "Accepted"
+        return "Withdrawn" if invitation.withdrawn_at else "Ran out" if invitation.over else "Open"
 
 
 @admin.register(AuthorizedUser)
 class AuthorizedUserAdmin(TypedKeys):
     """Who may request failovers. The list is Support's; losing the membership suspends a listing."""
 
-    list_display = ("person", "account", "phone", "added_at", "added_by", "confirmed_on")
+    list_display = ("person", "account", "phone", "added_at", "added_by", "confirmed_on", "standing")
     list_filter = (OfAccount,)
     list_select_related = ("person", "account", "added_by")
     search_fields = ("person__email__startswith", "person__name__istartswith")
     ordering = ("account", "person__name")
     fields = ("account", "person", "phone", "confirmed_on")
     actions = ("take_off",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuthorizedUser]:
+        return super().get_queryset(request).annotate_suspended()
+
+    @admin.display(description="State")
+    def standing(self, listing: Any) -> str:
+        return "Suspended: no enabled member" if listing.suspended else "Authorized"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "add")

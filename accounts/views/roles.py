@@ -15,7 +15,7 @@ from accounts.actions import change_role, clone_role, create_role, delete_role
 from accounts.actions.rights import is_administrator
 from accounts.forms import NamedRole
 from accounts.models import SCREENS, Invitation, Membership, Permission, Role
-from accounts.views.users import initials, known
+from accounts.views.users import initials, known, roles_of
 from accounts.views.viewer import Visit
 from ampdr.errors import Absent, Invalid
 from ampdr.lifecycle import Actor, State
@@ -33,8 +33,7 @@ FEW = 50
 @require_safe
 def roles(request: Visit) -> HttpResponse:
     here = Count("memberships", filter=Q(memberships__account=request.actor.account_id))
-    found = _visible(request.actor).annotate(people=here).order_by("account_id", "name")
-    rows = sorted(found, key=lambda role: role.account_id is not None)
+    rows = _visible(request.actor).annotate(people=here)
     context = {
         "rows": [(role, DEFAULT if role.account_id is None else CUSTOM, words(role)) for role in rows],
         "may_write": request.actor.can(Permission.WRITE_IDENTITY),
@@ -45,7 +44,7 @@ def roles(request: Visit) -> HttpResponse:
 def _visible(actor: Actor) -> QuerySet[Role]:
     """The default roles and the account's own."""
     actor.need(Permission.READ_IDENTITY)
-    return Role.objects.filter(Q(account=None) | Q(account=actor.account_id))
+    return roles_of(actor)
 
 
 def words(role: Role) -> str:

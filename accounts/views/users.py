@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -48,7 +49,7 @@ def users(request: Visit) -> HttpResponse:
     actor = request.actor
     asked = _asked(request.GET)
     page = cut(_found(_members(actor), asked), ("name_key", "uuid"), request.GET)
-    roles = list(_roles(actor).order_by("account_id", "name").values_list("slug", "name"))
+    roles = list(roles_of(actor).values_list("slug", "name"))
     context = {
         "rows": [(row, ACTIVE if row.enabled else DISABLED, initials(row.name)) for row in page.rows],
         "invited": [] if page.previous else _invited(actor, asked), "asked": asked, "roles": roles,
@@ -96,8 +97,13 @@ def _invited(actor: Actor, asked: Mapping[str, str]) -> list[Any]:
         found = found.filter(Q(name__icontains=text) | Q(email__istartswith=text))
     if slug := asked.get("role"):
         found = found.filter(roles__slug=slug)
-    now = clock.now()
-    return [(row, row.expires_at - now, OVER if row.over else INVITED) for row in found.order_by("email")[:FEW]]
+    return [(row, _left(row), OVER if row.over else INVITED) for row in found.order_by("email")[:FEW]]
+
+
+def _left(invitation: Invitation) -> timedelta:
+    """In days, and on the last of them in hours."""
+    left = invitation.expires_at - clock.now()
+    return timedelta(days=left.days) if left.days > 0 else left
 
 
 def _asked(query: Mapping[str, str]) -> dict[str, str]:
@@ -116,9 +122,10 @@ def _chips(asked: Mapping[str, str], roles: Mapping[str, str]) -> list[dict[str,
     return [{"label": labels[one], "href": _link({n: v for n, v in asked.items() if n != one})} for one in asked]
 
 
-def _roles(actor: Actor) -> QuerySet[Role]:
-    """The default roles and the account's own."""
-    return Role.objects.filter(Q(account=None) | Q(account=actor.account_id))
+def roles_of(actor: Actor) -> QuerySet[Role]:
+    """The default roles, then the account's own."""
+    found = Role.objects.filter(Q(account=None) | Q(account=actor.account_id))
+    return found.order_by(F("account_id").asc(nulls_first=True), "name")
 
 
 def initials(name: str) -> str:
@@ -164,7 +171,7 @@ def invitation(request: Visit, invitation: uuid.UUID) -> HttpResponse:
 def givable(actor: Actor) -> list[Role]:
     """The roles that this actor may give: none that grants what he lacks, unless he is an administrator."""
     every = is_administrator(actor)
-    roles = _roles(actor).order_by("account_id", "name")
+    roles = roles_of(actor)
     return [role for role in roles if every or (not role.all_permissions and role.grants() <= actor.permissions)]
 
 
@@ -216,7 +223,7 @@ def _change(request: HttpRequest, member: Membership, way: str) -> None:
 
 
 def _chosen(actor: Actor, slugs: Sequence[str]) -> list[Role]:
-    found = list(_roles(actor).filter(slug__in=[slug for slug in slugs if "\0" not in slug]))
+    found = list(roles_of(actor).filter(slug__in=[slug for slug in slugs if "\0" not in slug]))
     if len(found) < len(set(slugs)):
         raise Invalid("There is no such role.", fields={"roles": ["There is no such role in this account any more."]})
     return found
@@ -227,7 +234,7 @@ def _page(request: HttpRequest, member: Any, wrong: Sequence[str] = ()) -> HttpR
     held, free = set(member.roles.all()), set(givable(actor))
     admins = administrators(actor.account_id)
     alone = [one["email"] for one in admins] == [member.person.email] and member.enabled
-    rows = [(role, role in held, role in held or role in free) for role in _roles(actor).order_by("account_id", "name")]
+    rows = [(role, role in held, role in held or role in free) for role in roles_of(actor)]
     context = {
         "member": member, "state": ACTIVE if member.enabled else DISABLED, "initials": initials(member.name),
         "roles": rows, "wrong": wrong, "self": member.person_id == actor.person_id, "alone": alone,

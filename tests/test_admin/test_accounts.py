@@ -1,5 +1,7 @@
 """Accounts, people, members, the list, sites and the record: all by verbs."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
@@ -8,21 +10,59 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
 from accounts import activity
-from accounts.actions import SUPPORT
-from accounts.models import RESERVED_SLUGS, Account, Activity, AuthorizedUser, Head, Membership, Person, Role
+from accounts.actions import SUPPORT, list_authorized
+from accounts.models import (
+    RESERVED_SLUGS,
+    Account,
+    Activity,
+    AuthorizedUser,
+    Head,
+    Invitation,
+    Membership,
+    Person,
+    Role,
+)
 from inventory.models import Site
 from tests.cast import Cast
 from tests.test_admin.desk import html, signed_in, vms, words
 
 
 def test_an_account_is_made_with_its_head(cast: Cast, lead: Client) -> None:
-    said = {"name": "Lakeside Bank", "slug": "lakeside", "number": 4103}
+    said: dict[str, Any] = {"name": "Lakeside Bank", "slug": "lakeside", "number": 4103}
+    said |= {"first_email": "Nadia@lakeside.example", "first_name": "Nadia Ali"}
+    assert lead.post("/admin/accounts/account/add/", said | {"first_email": "nobody"}).status_code == 200
     assert lead.post("/admin/accounts/account/add/", said).status_code == 302
     made = Account.objects.get(slug="lakeside")
     assert Head.objects.filter(account=made).exists()
-    row = Activity.objects.get(account=made)
+    row = Activity.objects.get(account=made, kind="account")
     assert (row.kind, row.event, row.actor, row.staff) == ("account", "created", "Tom Ueda", True)
     assert lead.post(f"/admin/accounts/account/{made.pk}/change/", said | {"name": "Other"}).status_code == 403
+    invited = Invitation.objects.get(account=made)
+    assert (invited.email, invited.roles.get().name) == ("nadia@lakeside.example", "Admin")
+    path = "/admin/accounts/invitation/"
+    for action, word in (("send_again", "is sent again"), ("withdraw", "is withdrawn")):
+        assert word in words(lead.post(path, {"action": action, "_selected_action": [invited.pk]}, follow=True))
+    invited.refresh_from_db()
+    assert invited.nonce == 2 and invited.withdrawn_at
+
+
+def test_accounts_with_fewer_than_two_are_marked(cast: Cast, mary: Client) -> None:
+    page = html(mary.get("/admin/accounts/account/"))
+    assert page.count("1, fewer than two") == 2
+    list_authorized(cast.actor("mary"), cast.northwind, cast.oscar)
+    Head.objects.filter(account=cast.contoso).update(protected=3)
+    page = html(mary.get("/admin/accounts/account/"))
+    assert page.count("fewer than two") == 1 and "3 VMs protected" in page
+    Membership.objects.filter(person=cast.oscar).update(enabled=False)
+    assert html(mary.get("/admin/accounts/account/")).count("fewer than two") == 2
+    assert "Suspended" in html(mary.get("/admin/accounts/authorizeduser/"))
+
+
+def test_a_lead_removes_a_member(cast: Cast, lead: Client) -> None:
+    path, ravi = "/admin/accounts/membership/", Membership.objects.get(person=cast.ravi)
+    said = {"action": "remove", "_selected_action": [ravi.pk]}
+    assert "is no member of Northwind Health any more" in words(lead.post(path, said, follow=True))
+    assert not Membership.objects.filter(person=cast.ravi).exists()
 
 
 @pytest.mark.parametrize("slug", ["admin", "sign-in", "api", "northwind", "Upper", "9lives", "a", ""])
