@@ -43,7 +43,7 @@ class Viewer:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if request.path.startswith("/admin/") and request.user.is_authenticated and request.path != SIGN_OUT:
+        if request.path.startswith("/admin/") and request.user.is_authenticated:
             return support_door(request)
         if "account" not in kwargs or request.path.startswith("/api/"):
             return None
@@ -71,7 +71,7 @@ def support_door(request: HttpRequest) -> HttpResponseBase | None:
     person: Any = request.user
     if not person.is_staff:
         return refusal_page(request, Forbidden("This door is for Support.", title="Only Support gets in here"))
-    if proved(request, support(person)).proved_at is None:
+    if request.path != SIGN_OUT and proved(request, support(person)).proved_at is None:
         there = request.get_full_path() if request.method in ("GET", "HEAD") else "/admin/"
         return redirect_to_login(there, reverse("me-factor"))
     return None
