@@ -173,6 +173,7 @@ accounts_person           200   403  403       200/200/302  403          200/200
 accounts_role             200   403  403       200/200/302  403          200/200/302  403
 accounts_membership       200   403  403       200/200/302  403          200/200/302  403
 accounts_authorizeduser   200   200  200       200/200/302  302          200/200/302  403
+accounts_invitation       403   403  403       403          403          403/403/302  403
 accounts_factorreset      200   403  403       200/200/404  400/400/404  200/200/302  403
 accounts_activity         200   403  403       200/200/302  403          200/200/302  403
 accounts_machinetoken     403   403  403       403          403          403/403/302  403
@@ -191,6 +192,7 @@ group         model                   list  add  add:POST  page         page:POS
 Support_lead  accounts_account        200   200  200       200/200/302  403          200/200/302  403
 Support_lead  accounts_person         200   200  200       200/200/302  403          200/200/302  403
 Support_lead  accounts_membership     200   200  200       200/200/302  200/200/302  200/200/302  403
+Support_lead  accounts_invitation     200   403  403       200/200/302  403          200/200/302  403
 Support_lead  accounts_factorreset    200   200  200       200/200/404  400/400/404  200/200/302  403
 Support_lead  accounts_machinetoken   403   403  403       403          403          403/403/302  403
 Support_lead  inventory_site          200   403  403       200/200/302  200/200/302  200/200/302  403
