@@ -136,6 +136,7 @@ class Things:
     accounts_role: str
     accounts_membership: str
     accounts_authorizeduser: str
+    accounts_invitation: str
     accounts_factorreset: str
     accounts_activity: str
     accounts_machinetoken: str
@@ -184,6 +185,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     rows: dict[str, Any] = {
         "accounts_account": account, "accounts_person": person, "accounts_role": role,
         "accounts_membership": membership, "accounts_authorizeduser": AuthorizedUser.objects.get(account=account),
+        "accounts_invitation": invited,
         "accounts_factorreset": FactorReset.objects.create(person=person, reason="Called back", asked_by=cast.tom),
         "accounts_activity": Activity.objects.filter(account=account).latest("pk"),
         "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
