@@ -206,3 +206,36 @@ Operator      inventory_site          200   200  200       200/200/302  200/200/
 Operator      failover_ticket         403   403  403       403          403          403          403
 Operator      notices_conversation    403   403  403       403          403          403          403
 """
+
+# The API once more, by tokens. Of Priya: `reads` (its scopes are Read Virtual Machine(s) and Read Server Replication),
+# `all` (every scope), `vms` (Read Virtual Machine(s) alone). `ended`: revoked. `ravi`: his, with every scope. `olga`:
+# Contoso's, with every scope. `machine`: for the inventory of DFW01.
+TOKENS = """
+route                method    sent                          reads   all     vms     ended   ravi    olga    machine
+api-schema           GET       -                             200     200     200     200     200     200     200
+api-nowhere          GET,POST  -                             404     404     404     404     404     404     404
+api-site             GET       DFW01                         401     401     401     401     401     401     200
+api-site             GET       PHX01                         401     401     401     401     401     401     404
+api-site             GET       XXX99                         401     401     401     401     401     401     404
+api-vms              GET       -                             200     200     200     401     200     404     401
+api-vm               GET       {web_uuid}                    200/404 200/404 200/404 401     200/404 404     401
+api-orders           GET       -                             200     200     403     401     200     404     401
+api-orders           POST      ;vms={free_uuid}              403/404 201/404 403/403 401     403/404 404     401
+api-order            GET       {order}                       200/404 200/404 403/403 401     200/404 404     401
+api-replications     GET       -                             200     200     403     401     200     404     401
+api-replication      GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
+api-replication      DELETE    {web_uuid}                    403/404 204/404 403/403 401     403/404 404     401
+api-points           GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
+api-replications-stop POST     ;vms={web_uuid}               403/404 200/404 403/403 401     403/404 404     401
+api-tickets          GET       -                             200     200     403     401     200     404     401
+api-tickets          POST      ;kind=test&vms={web_uuid}     201/404 201/404 403/403 401     403/404 404     401
+api-tickets          POST      ;kind=live&vms={web_uuid}&site_code=PHX01 403/404 403/404 403/403 401 403/404 404 401
+api-ticket           GET       {waiting}                     200/404 200/404 403/403 401     200/404 404     401
+api-failovers        GET       {running}                     200/404 200/404 403/403 401     200/404 404     401
+api-withdraw         POST      {waiting}                     200/404 200/404 403/403 401     403/404 404     401
+api-confirm          POST      {running}                     200/404 200/404 403/403 401     403/404 404     401
+api-terminate        POST      {running};reason=Over&site_code=DFW01 403/404 403/404 403/403 401 403/404 404 401
+api-terminate        POST      {testing};reason=Over         201/404 201/404 403/403 401     403/404 404     401
+api-approve          POST      {waiting};version={version}&reason=Yes 403/404 403/404 403/403 401 403/404 404 401
+api-reject           POST      {waiting};version={version}&reason=No  403/404 403/404 403/403 401 403/404 404 401
+"""

@@ -123,6 +123,7 @@ class Things:
     order: str
     waiting: str  # a ticket that waits for Support
     running: str  # one whose live failover runs
+    testing: str  # one whose test runs
     version: str  # of `waiting`
     talk: str  # a conversation with Support
     key: str
@@ -151,7 +152,8 @@ class Things:
 
 NEVER = Things(
     web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
-    order="RO-999999", waiting="FO-999999", running="FO-999998", version="waiting:1.000000", talk="T-999999", key=KEY,
+    order="RO-999999", waiting="FO-999999", running="FO-999998", testing="FO-999997",
+    version="waiting:1.000000", talk="T-999999", key=KEY,
     member=str(uuid.UUID(int=9)), invited=str(uuid.UUID(int=10)), link="never-made", role="never-there",
     token="0" * 12,
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
@@ -197,7 +199,8 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     waiting = Ticket.objects.get(pk=waiting.pk)
     return Things(
         web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
-        waiting=waiting.number, talk=talk.number, running=live.number, version=version_of(waiting), key=KEY,
+        waiting=waiting.number, running=live.number, testing=test.number, version=version_of(waiting), key=KEY,
+        talk=talk.number,
         member=str(membership.uuid), invited=str(invited.uuid), link=invitation_path(invited.pk).split("/")[2],
         role=role.slug,
         token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),

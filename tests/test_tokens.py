@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from accounts.actions import make_token, open_token, revoke_tokens
+from accounts.actions import issue_token, make_token, open_token, revoke_tokens
 from accounts.models import Activity, Membership, Person, Role, Token
 from ampdr import clock
 from ampdr.errors import Forbidden, Invalid
-from ampdr.lifecycle import changes
+from ampdr.lifecycle import PORTAL, changes
 from tests.caller import Caller, said
 from tests.cast import Cast, join, sign_in
 
@@ -126,6 +128,20 @@ def test_tokens_are_of_one_account(cast: Cast, priya: Client) -> None:
     Membership.objects.get(person=cast.priya, account=cast.contoso).delete()
     foreign, absent = (priya.get(PAGE, {"account": slug}) for slug in ("contoso", "never-made"))
     assert foreign.status_code == 404 and foreign.content == absent.content
+
+
+def test_fifty_tokens_are_enough_and_cost_no_more_than_one(cast: Cast, priya: Client) -> None:
+    costs = []
+    for n in range(50):
+        issue_token(PORTAL, cast.priya, cast.northwind, f"token {n}", ["read_vms"])
+        if n in (0, 49):
+            with CaptureQueriesContext(connection) as caught:
+                priya.get(PAGE)
+            costs.append(len(caught))
+    assert costs[0] == costs[1] <= 6
+    refused = priya.post(PAGE, WISH)
+    assert refused.status_code == 409 and "Revoke one first" in refused.content.decode()
+    assert Token.objects.count() == 50
 
 
 # ---- Revoking --------------------------------------------------------------------------------------------------------

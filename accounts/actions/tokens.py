@@ -17,6 +17,7 @@ from ampdr.errors import Absent, Conflict, Invalid
 from ampdr.lifecycle import Actor, Change, changes
 
 LIFETIMES = (30, 90, 365)  # days
+TOKENS_AT_MOST = 50  # of one person in one account: more are no help, and a page shows them all
 NAME_AT_MOST = 60
 SITE_CODE = re.compile(r"[A-Z0-9]{2,8}")
 LOOK_AGAIN = "Please correct what is marked."
@@ -44,7 +45,10 @@ def receive(actor: Actor, key: str, body: Any) -> Receipt:
 
 
 def make_token(actor: Actor, name: str, scopes: Sequence[str], days: int) -> str:
-    """A token of one's own in this account; its secret is handed back this once. Raises Forbidden, Invalid (fields)."""
+    """A token of one's own in this account; its secret is handed back this once.
+
+    Raises Forbidden, Invalid (fields), and Conflict when there are too many already.
+    """
     actor.need(Permission.WRITE_TOKENS)
     fields: dict[str, list[str]] = defaultdict(list)
     if not name.strip() or len(name.strip()) > NAME_AT_MOST or not name.strip().isprintable():
@@ -55,6 +59,9 @@ def make_token(actor: Actor, name: str, scopes: Sequence[str], days: int) -> str
         fields["days"].append("Choose 30, 90 or 365 days.")
     if fields:
         raise Invalid(LOOK_AGAIN, fields=fields)
+    mine = Token.objects.filter(person=actor.person_id, account=actor.account_id, revoked_at=None)
+    if mine.count() >= TOKENS_AT_MOST:
+        raise Conflict(f"You have {TOKENS_AT_MOST} tokens here. Revoke one first.", code="too_many_tokens")
     secret = Token.new_secret()
     token = _new_token(actor.person_id, actor.account_id, name.strip(), sorted(set(scopes)), secret, days)
     _issue(actor, token)
