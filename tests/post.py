@@ -58,7 +58,7 @@ class Talk(socketserver.StreamRequestHandler):
         lines = []
         while (line := self.rfile.readline().rstrip(b"\r\n")) != b".":
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-        return cast(EmailMessage, message_from_bytes(b"\n".join(lines), policy=policy.default))
+        return message_from_bytes(b"\n".join(lines), policy=policy.default)
 
     def say(self, words: str) -> None:
         self.wfile.write(f"{words}\r\n".encode())

@@ -10,10 +10,11 @@ from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 
 from accounts.actions import change_member, create_account, issue_token, list_authorized, unlist
-from accounts.models import AuthorizedUser, Head, Membership, Permission, Role
+from accounts.models import AuthorizedUser, Head, Membership, Permission, Person, Role
 from ampdr import work
-from ampdr.lifecycle import PORTAL
+from ampdr.lifecycle import PORTAL, changes
 from ampdr.work import Batch, claim, perform
+from notices.actions import Opening, open_conversation, write
 from notices.models import Notice, Preference, Reading
 from notices.tasks import Read, registry
 from notices.tasks import reading as reading_tasks
@@ -221,6 +222,34 @@ def test_the_list_and_roles_are_told_to_whom_they_are_about(cast: Cast) -> None:
         "Your roles in Northwind Health were changed", "You may no longer request failovers for Northwind Health"
     ]  # fmt: skip
     assert AuthorizedUser.objects.filter(account=cast.northwind).count() == 1
+
+
+@pytest.mark.parametrize(("event", "title"), [
+    ("factor_added", "A second factor was set up for you"), ("factor_reset", "Your second factor was removed"),
+    ("recovery_code_used", "A recovery code of yours was used"), ("password_changed", "Your password was changed"),
+    ("signed_in", "You signed in from a device that is new here"),
+])  # fmt: skip
+def test_a_person_is_told_of_his_own_sign_in(cast: Cast, event: str, title: str) -> None:
+    with changes(PORTAL) as change:
+        change.note(Person.objects.filter(pk=cast.ravi.pk), f"person.{event}")
+        change.note(Person.objects.filter(pk=cast.oscar.pk), "person.signed_in", known_device=True)
+    work.drive()
+    assert titles("ravi", account=None) == [title] and not titles("oscar", account=None)
+    assert Membership.objects.get(person=cast.ravi).unread == 1
+
+
+def test_each_side_of_a_conversation_hears_what_the_other_wrote(cast: Cast) -> None:
+    """Ravi, who may not read tickets, hears nothing; Support's address does."""
+    work.drive()
+    said = Opening("other", "A question", "Is it on?")
+    talk = open_conversation(cast.actor("oscar"), said, "conversation-key")
+    write(cast.actor("mary"), talk, "It is.", "an-answer-key")
+    work.drive()
+    assert told("email", kind="messages", event__startswith="conversation.opened") == ["support@ampdr.example"]
+    answer = Notice.objects.get(kind="messages", email="oscar@example.com", channel="portal")
+    assert (answer.title, answer.text) == (f"Support wrote in {talk.number}: A question", "It is.")
+    assert answer.path == f"/northwind/tickets/{talk.number}/" and answer.permission == "read_tickets"
+    assert set(told("email", kind="messages", event=answer.event)) == {"oscar@example.com"}
 
 
 # ---- Wishes ----------------------------------------------------------------------------------------------------------

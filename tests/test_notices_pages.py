@@ -68,6 +68,8 @@ def test_who_lost_read_sees_nothing_of_orders_and_failovers(cast: Cast, priya: C
     found = text(priya)
     assert "requested a live failover" not in found and "is ready" not in found and "An API token of yours" in found
     assert priya.post(READ, {"notice": newest(cast.priya, kind="live_failover").pk}).status_code == 404
+    priya.post(READ)
+    assert not Membership.objects.get(person=cast.priya).unread, "the bell doesn't count what can't be seen for ever"
     chosen = text(priya, SETTINGS)
     assert "Live failovers" not in chosen and "Orders" not in chosen and "My rights" in chosen
 

@@ -19,26 +19,33 @@ from notices.tasks.reading import count_unread
 from notices.tasks.registry import KINDS, Kind
 
 
+def own(actor: Actor) -> QuerySet[Notice]:
+    """What the person was ever told in the portal, of this account and of himself."""
+    found = Notice.objects.filter(Q(account=actor.account_id) | Q(account=None), person=actor.person_id)
+    return found.filter(channel=Channel.PORTAL)
+
+
 def mine(actor: Actor) -> QuerySet[Notice]:
-    """The person's own notices, of this account and of himself; none that he may no longer read. `mailed`: also sent.
+    """His own, without those that he may no longer read. `mailed`: also sent by e-mail.
 
     Any member may look: they are about what concerned him, and each bears the permission that it needs.
     """
-    own = Notice.objects.filter(Q(account=actor.account_id) | Q(account=None), person=actor.person_id)
     mails = Notice.objects.filter(event=OuterRef("event"), email=OuterRef("email"), channel=Channel.EMAIL)
-    found = own.filter(channel=Channel.PORTAL, permission__in=["", *actor.permissions])
+    found = own(actor).filter(permission__in=["", *actor.permissions])
     return found.annotate(mailed=Exists(mails.filter(sent_at__isnull=False)))
 
 
 def mark_read(actor: Actor, key: str) -> None:
-    """One of his own, or, without a key, all of them. Raises Absent: another's notice is as one that never was."""
-    found = mine(actor)
-    if key:
-        found = found.filter(pk=key) if key.isdecimal() and len(key) < 19 else found.none()
-        if not found.exists():
-            raise Absent
+    """One of his own, or, without a key, all of them. Raises Absent: another's notice is as one that never was.
+
+    With all of them also those go that he may no longer see: else the bell would count them for ever.
+    """
+    wanted = mine(actor).filter(pk=key if key.isdecimal() and len(key) < 19 else 0)
+    if key and not wanted.exists():
+        raise Absent
     with transaction.atomic():
-        Notice.objects.filter(pk__in=found.filter(read_at=None).values("pk")).update(read_at=clock.now())
+        found = Notice.objects.filter(pk__in=wanted.values("pk")) if key else own(actor)
+        found.filter(read_at=None).update(read_at=clock.now())
         count_unread([actor.person_id or 0], None)
 
 

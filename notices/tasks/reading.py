@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Concat
 from django.template import Context, Engine
+from django.urls import reverse
 
 from accounts.models import Activity, AuthorizedUser, Head, Membership, Permission, Person, Seal
 from ampdr import clock, work
@@ -44,6 +45,10 @@ class Read(Duty):
         newest = Coalesce(F("account__head__number"), Subquery(Head.objects.filter(account=None).values("number")[:1]))
         free = Q(next_step_at=None) | Q(next_step_at__lte=clock.db_now())
         return Reading.objects.alias(newest=newest).filter(free, number__lt=F("newest"))
+
+    def call(self, site: str, rows: list[Any]) -> None:
+        """The first address that a process makes loads all pages: seconds, for which no transaction shall be open."""
+        reverse("home")
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         reading = mine.select_related("account").get()

@@ -21,7 +21,7 @@ def index(request: Visit) -> HttpResponse:
     page = cut(mine(request.actor), ("pk",), request.GET, down=True)
     place = {name: request.GET[name] for name in ("after", "before") if request.GET.get(name)}
     context = {
-        "notices": page.rows, "unread": any(notice.read_at is None for notice in page.rows),
+        "notices": page.rows, "unread": request.actor.unread,
         "previous": f"?{urlencode({'before': page.previous})}" if page.previous else "",
         "next": f"?{urlencode({'after': page.next})}" if page.next else "",
         "poll": f"{request.path}?{urlencode(place | {'version': str(request.head.version)})}",
