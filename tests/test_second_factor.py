@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -209,6 +210,16 @@ def test_a_termination_of_a_test_asks_for_none(cast: Cast, priya: Client, vms: l
     approves(cast.actor("mary"), test, vms)
     work.drive()
     assert not field(priya.get(f"/northwind/failovers/{test.number}/terminate/"))
+
+
+def test_the_tickets_page_says_when_and_by_which_means(cast: Cast, client: Client, vms: list[VM]) -> None:
+    live = request(cast, vms[:1], "live")
+    sign_in(client, cast.priya)
+    shown = text(client.get(f"/northwind/failovers/{live.number}/"))
+    assert re.search(r"Second factor Authenticator app, \d\d:\d\d", shown)
+    approves(cast.actor("mary"), live, vms)
+    shown = text(client.get(f"/northwind/failovers/{live.number}/"))
+    assert "Requester's second factor Authenticator app" in shown and "Approver's second factor Authenticator" in shown
 
 
 # ---- One code counts once --------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from failover.lifecycle import SHOWN
 from failover.models import Failover, Kind, Ticket
 from failover.views.facts import expected
 from failover.views.standing import as_it_stands, found_ticket, see_other
-from failover.views.timeline import coming, events, past
+from failover.views.timeline import coming, events, past, proofs
 from notices.forms import Write
 from notices.models import Conversation, Message
 from notices.views.conversations import refused, talk
@@ -244,8 +244,9 @@ def _after(actor: Actor, ticket: Ticket, lines: Lines, word: State) -> dict[str,
     asked = list(ticket.requests.select_related("requested_by").order_by("pk")) if ticket.state == "approved" else []
     waits = next((one for one in asked if one.state == "waiting"), None)
     running = lines.any("running", "termination_failed") and ticket.kind != Kind.TERMINATE
+    found = events(actor, ticket.number)
     return {
-        "asked": asked, "ending": waits, "past": past(ticket, events(actor, ticket.number), asked, lines.shown > 0),
+        "asked": asked, "ending": waits, "past": past(ticket, found, asked, lines.shown > 0), "proofs": proofs(found),
         "coming": list(coming(ticket, lines, word)), "can_withdraw": actor.listed and ticket.allows("withdraw"),
         "can_confirm": actor.listed and running and lines.counts["running"] > lines.confirmed,
         "can_terminate": actor.listed and running and waits is None,

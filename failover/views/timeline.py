@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.aggregates import BoolOr
 from django.db.models import BooleanField, Count, Max, Min
+from django.db.models.fields.json import KeyTextTransform
 
 from accounts.activity import name_of
 from accounts.models import Activity, Permission
@@ -41,8 +42,27 @@ def events(actor: Actor, number: str) -> list[dict[str, Any]]:
         first=Min("at"), last=Max("at"), order=Min("id"), n=Count("subject_id", distinct=True), who=Min("actor"),
         who_else=Max("actor"), by_staff=BoolOr("staff", output_field=BooleanField()),
         why=Min("reason"), or_why=Max("reason"),
+        means=Max(KeyTextTransform("second_factor", "facts")), proved_at=Max(KeyTextTransform("proved_at", "facts")),
     )  # fmt: skip
     return [dict(one) for one in summed.order_by("order")]
+
+
+class Proof(NamedTuple):
+    """A second factor that was proved for a step: by which means, and when."""
+
+    means: str
+    at: datetime
+
+
+MEANS = {"totp": "Authenticator app", "recovery_codes": "Recovery code"}
+
+
+def proofs(found: list[dict[str, Any]]) -> dict[str, Proof]:
+    """Of the request and of the decision, by event."""
+    proved = [one for one in found if one["kind"] == "ticket" and one["means"] and one["proved_at"]]
+    return {
+        one["event"]: Proof(MEANS.get(one["means"], ""), datetime.fromisoformat(one["proved_at"])) for one in proved
+    }
 
 
 def past(ticket: Ticket, found: list[dict[str, Any]], asked: list[Ticket], runs: bool) -> list[Moment]:
