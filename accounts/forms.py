@@ -33,11 +33,11 @@ def typed_person() -> forms.ModelChoiceField[Person]:
     )  # fmt: skip
 
 
-def code_field() -> forms.CharField:
+def code_field(label: str = "Code from your authenticator app") -> forms.CharField:
     """A second factor, typed at a step that wants it proved just now. Whether one is wanted is the verb's to say."""
     attributes = {"autocomplete": "one-time-code", "inputmode": "numeric", "spellcheck": "false", "size": 8}
     return forms.CharField(
-        label="Code from your authenticator app", help_text="Or one of your recovery codes.", required=False,
+        label=label, help_text="Or one of your recovery codes.", required=False,
         max_length=40, widget=forms.TextInput(attrs={"class": "code", **attributes}),
     )  # fmt: skip
 

@@ -65,7 +65,7 @@ class OfKind(Choice):
 
 class BulkForm(ActionForm):
     reason = forms.CharField(max_length=500, required=False, label="Reason:")
-    code = code_field()
+    code = code_field("Code from your app:")
 
 
 @admin.register(Ticket)

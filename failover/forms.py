@@ -103,13 +103,17 @@ class Send(forms.Form):
         `factor` is of `Factor`: only where a code is to be typed there is a field for it.
         """
         if live:
-            self.fields["site_code"].label = label
+            self._label("site_code", label)
         else:
             self.fields.pop("site_code", None)
-            self.fields["reason"].label = "Note for Support (optional)"
+            self._label("reason", "Note for Support (optional)")
         if not live or factor != Factor.CODE:
             self.fields.pop("code", None)
         return self
+
+    def _label(self, name: str, label: str) -> None:
+        """On the field, and on what was made of it already, when the form was checked."""
+        self.fields[name].label = self[name].label = label
 
     def refuse(self, fields: dict[str, list[str]]) -> None:
         """What the verb found wrong, beside the fields; what has no field here goes above them."""

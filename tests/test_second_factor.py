@@ -137,7 +137,11 @@ def test_a_wrong_code_stands_beside_its_field_and_all_that_was_typed_is_kept(pri
         assert answer.status_code in (400, 403) and not Ticket.objects.exists()
         shown = text(answer)
         assert shown.count(words) == 2 and "One thing needs a look" in shown  # above the form and beside the field
-        assert "Clinic is down" in shown and 'value="phx01"' in answer.content.decode()
+        assert (
+            "Type the recovery site code, PHX01" in shown
+            and "Clinic is down" in shown
+            and 'value="phx01"' in answer.content.decode()
+        )
         assert form(answer)["key"] == sent["key"] and 'aria-invalid="true"' in field(answer)
     assert priya.post(CONFIRM, {**said, "code": code_of()}).status_code == 303
     assert Ticket.objects.get().kind == "live"
