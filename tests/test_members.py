@@ -135,7 +135,11 @@ def test_nobody_disables_demotes_or_removes_himself(cast: Cast) -> None:
 
 def test_the_last_administrator_stays(cast: Cast) -> None:
     kim = keeper(cast)
-    for deed in (lambda: remove_member(kim, member(cast, "priya")), lambda: demote(cast, kim, "priya", "People")):
+    deeds: list[Any] = [
+        lambda: remove_member(kim, member(cast, "priya")),
+        lambda: demote(cast, kim, "priya", "People"),
+    ]
+    for deed in deeds:
         with pytest.raises(Conflict) as refusal:
             deed()
         assert refusal.value.code == "last_administrator"

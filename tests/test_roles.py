@@ -21,7 +21,6 @@ from accounts.actions import (
 )
 from accounts.models import AccessRequest, Activity, Membership, Permission, Role
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid
-from ampdr.lifecycle import Actor
 from tests.cast import Cast
 from tests.test_members import can, keeper, member
 from tests.threads import raised, together
@@ -137,13 +136,12 @@ def test_without_write_identity_nobody_changes_roles(cast: Cast, who: str) -> No
 
 def test_another_accounts_role_is_absent(cast: Cast) -> None:
     viewer = Role.objects.get(name="Viewer")
-    for deed in (lambda: change_role(cast.actor("olga"), viewer, "Mine", FEW), lambda: delete_role(olga(cast), viewer)):
+    deeds: list[Any] = [
+        lambda: change_role(cast.actor("olga"), viewer, "Mine", FEW), lambda: delete_role(cast.actor("olga"), viewer),
+    ]  # fmt: skip
+    for deed in deeds:
         with pytest.raises(Absent):
             deed()
-
-
-def olga(cast: Cast) -> Actor:
-    return cast.actor("olga")
 
 
 def test_nobody_makes_a_role_that_grants_what_he_lacks(cast: Cast) -> None:

@@ -121,7 +121,7 @@ def remove_member(actor: Actor, membership: Membership) -> None:
         account, person = member.account, member.person
         revoke_tokens(change, account, person)
         close_requests(change, AccessRequest.objects.filter(account=account, person=person))
-        facts = {"person": person.name, "email": person.email, "roles": names_of(member.roles.all())}
+        facts: dict[str, Any] = {"person": person.name, "email": person.email, "roles": names_of(member.roles.all())}
         Membership.objects.filter(pk=member.pk).delete()
         change.note(Account.objects.filter(pk=account.pk), "account.member_removed", **facts)
 
@@ -177,5 +177,10 @@ def _write(change: Change, member: Membership, roles: Sequence[Role], enabled: b
         asked = AccessRequest.objects.filter(account=member.account_id, person=member.person_id)
         close_requests(change, asked)
     event = "changed" if enabled == was_in else "enabled" if enabled else "disabled"
-    facts = {"person": member.person.name, "roles": names_of(roles), "before": before, "enabled": enabled}
+    facts: dict[str, Any] = {
+        "person": member.person.name,
+        "roles": names_of(roles),
+        "before": before,
+        "enabled": enabled,
+    }
     change.note(mine, f"membership.{event}", **facts)

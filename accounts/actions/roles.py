@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from accounts.actions.access import close_requests
 from accounts.actions.rights import check_gift, checked, keeper_only, lock_people
@@ -27,7 +28,9 @@ def create_role(
         if Role.objects.filter(account=account_id).count() >= MOST:
             raise Conflict(f"An account has at most {MOST} roles of its own.", title="Too many roles")
         checked(role).save()
-        facts = {"name": role.name, "permissions": role.permissions} | ({"copied": copied.name} if copied else {})
+        facts: dict[str, Any] = {"name": role.name, "permissions": role.permissions} | (
+            {"copied": copied.name} if copied else {}
+        )
         change.note(Role.objects.filter(pk=role.pk), "role.created", **facts)
     return role
 
@@ -58,7 +61,12 @@ def change_role(actor: Actor, role: Role, name: str, permissions: Iterable[str])
         checked(now).save()
         asked = AccessRequest.objects.filter(account=now.account_id, permission__in=wanted - had)
         close_requests(change, asked.filter(person__memberships__in=now.memberships.all()))
-        facts = {"name": now.name, "before": before, "added": sorted(wanted - had), "removed": sorted(had - wanted)}
+        facts: dict[str, Any] = {
+            "name": now.name,
+            "before": before,
+            "added": sorted(wanted - had),
+            "removed": sorted(had - wanted),
+        }
         change.note(Role.objects.filter(pk=now.pk), "role.changed", **facts)
 
 
@@ -75,7 +83,7 @@ def delete_role(actor: Actor, role: Role) -> None:
                 code="role_in_use", title="The role is in use",
             )  # fmt: skip
         now.delete()
-        change.note(Account.objects.filter(pk=role.account_id), "account.role_deleted", name=now.name)
+        change.note(Account.objects.filter(pk=role.account_id or 0), "account.role_deleted", name=now.name)
 
 
 def _custom_only(actor: Actor, role: Role) -> None:

@@ -54,7 +54,8 @@ class AccountAdmin(Shelf):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         mine = AuthorizedUser.objects.standing().filter(account=OuterRef("pk")).order_by().values("account")
         count = Subquery(mine.annotate(n=Count("pk")).values("n"))
-        return super().get_queryset(request).annotate(standing=Coalesce(count, 0))
+        found: QuerySet[Account] = super().get_queryset(request).annotate(standing=Coalesce(count, 0))
+        return found
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: Any) -> None:
         """The account and its first administrator's invitation, or neither."""
@@ -265,7 +266,8 @@ class AuthorizedUserAdmin(TypedKeys):
     actions = ("take_off",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuthorizedUser]:
-        return super().get_queryset(request).annotate_suspended()
+        found: QuerySet[AuthorizedUser] = super().get_queryset(request).annotate_suspended()  # type: ignore[attr-defined]
+        return found
 
     @admin.display(description="State")
     def standing(self, listing: Any) -> str:

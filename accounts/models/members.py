@@ -174,7 +174,7 @@ class AuthorizedUser(models.Model):
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="authorized_users")
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="listings")
-    phone = models.CharField(max_length=40, blank=True)
+    phone = models.CharField(max_length=40, blank=True, validators=[check_name])
     added_by = models.ForeignKey(Person, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
     added_at = models.DateTimeField(default=clock.now, editable=False)
     confirmed_on = models.DateField(null=True, blank=True)
