@@ -20,6 +20,7 @@ handler500 = "ampdr.views.failed"
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
     path("sign-in/", sign_in.Login.as_view(), name="account_login"),
     path("sign-in/code/", sign_in.Code.as_view(), name="mfa_authenticate"),
     path("sign-in/forgotten/", sign_in.Forgotten.as_view(), name="account_reset_password"),

@@ -3,13 +3,13 @@
 import re
 import sys
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -18,16 +18,34 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from ampdr import clock
+from ampdr import clock, work
 from ampdr.errors import Absent, Forbidden, Refusal
 
 THEMES = ("light", "dark")
 A_YEAR = 365 * 24 * 3600
+LONG_SILENCE = 60  # seconds
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
     """Alive: this process answers. Touches nothing."""
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Ready: the database answers (else 503). What only slows work down, or stops it, is `degraded`, still with 200."""
+    try:
+        found = {"oldest_due": work.oldest_due(), **{kind: work.last_sign(kind) for kind in ("driver", "worker")}}
+    except DatabaseError:
+        return JsonResponse({"status": "unavailable", "trouble": ["The database does not answer."]}, status=503)
+    broker = work.broker_answers()
+    since = clock.now() - timedelta(seconds=LONG_SILENCE)
+    troubles = {
+        "The broker does not answer: work goes on with the drivers' sweeps.": not broker,
+        "No driver has been here for a minute.": not found["driver"] or found["driver"] < since,
+        "Work has been due for a minute.": bool(found["oldest_due"] and found["oldest_due"] < since),
+    }
+    trouble = [words for words, there in troubles.items() if there]
+    return JsonResponse({"status": "degraded" if trouble else "ok", "trouble": trouble, "broker": broker, **found})
 
 
 def chosen_theme(request: HttpRequest) -> str:

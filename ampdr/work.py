@@ -13,12 +13,13 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar
 
 from celery import current_app
 from django.conf import settings
+from django.core.cache import cache as kept
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, models, transaction
 from django.db.models import F, QuerySet
 from kombu import Connection
@@ -271,10 +272,37 @@ def ring_now() -> None:
         log.warning("the broker doesn't take messages (%s): the drivers go on without it", error)
 
 
+def sign_of_life(kind: str) -> None:
+    """A driver or worker was here just now: what /readyz tells. Lost signs are no harm."""
+    kept.set(f"alive:{kind}", clock.now(), timeout=None)
+
+
+def last_sign(kind: str) -> datetime | None:
+    found: datetime | None = kept.get(f"alive:{kind}")
+    return found
+
+
+def oldest_due() -> datetime | None:
+    """Since when the oldest due row of all duties waits."""
+    waiting = (duty.due().order_by("next_step_at").values_list("next_step_at", flat=True).first() for duty in _duties)
+    return min(filter(None, waiting), default=None)
+
+
+def broker_answers() -> bool:
+    """Whether the broker takes messages, asked for 0.15 s at most."""
+    try:
+        with broker().clone() as connection:
+            connection.default_channel.client.ping()
+    except Exception:
+        return False
+    return True
+
+
 def sweep_for_ever() -> None:
     """What `manage.py drive --loop` does: drives whatever is due, every few seconds, whatever happens."""
     while True:
         try:
+            sign_of_life("driver")
             drive()
         except DatabaseError as error:
             log.warning("the database is away: %s", error)

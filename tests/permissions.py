@@ -19,6 +19,7 @@ route                method    sent                          anon  priya    osca
 
 # Outside of an account
 healthz              GET       -                             200   200      200      200      200      200      200
+readyz               GET       -                             200   200      200      200      200      200      200
 account_login        GET       -                             200   302      302      302      302      302      302
 account_login        POST      ;login=a@b.example            400   302      302      302      302      302      302
 mfa_authenticate     GET,POST  -                             302   302      302      302      302      302      302
