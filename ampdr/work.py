@@ -292,7 +292,8 @@ def broker_answers() -> bool:
     """Whether the broker takes messages, asked for 0.15 s at most."""
     try:
         with broker().clone() as connection:
-            connection.default_channel.client.ping()
+            channel: Any = connection.default_channel
+            channel.client.ping()
     except Exception:
         return False
     return True
