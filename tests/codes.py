@@ -29,7 +29,7 @@ def code_of(secret: str = SECRET) -> str:
     left = PERIOD - time.time() % PERIOD
     if left < 1.5:
         time.sleep(left + 0.1)
-    return format_hotp_value(hotp_value(secret, int(time.time()) // PERIOD))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // PERIOD)))
 
 
 def recovery_codes(person: Person) -> Iterator[str]:

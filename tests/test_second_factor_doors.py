@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
 from django.test import Client
 
@@ -152,7 +153,7 @@ def test_a_live_request_by_the_api(cast: Cast, vms: list[VM]) -> None:
 
 def test_who_has_no_factor_is_told_by_the_api(cast: Cast, vms: list[VM]) -> None:
     priya = caller(cast, "priya")
-    cast.priya.authenticator_set.all().delete()
+    Authenticator.objects.filter(user=cast.priya).delete()
     answer = priya.post("tickets/", live(vms), "key-of-request")
     assert said(answer) == NEEDED and answer.content["facts"]["case"] == "no_factor"
 

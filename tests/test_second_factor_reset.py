@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -137,9 +138,9 @@ def test_of_two_decisions_at_once_one_wins(cast: Cast, tom: Actor) -> None:
     for _ in range(3):
         reset = ask_factor_reset(tom, give_factor(cast.priya), WHY)
         came = together(
-            lambda one=reset: approve_factor_reset(cast.actor("mary"), one),
-            lambda one=reset: approve_factor_reset(second, one),
-            lambda one=reset: refuse_factor_reset(second, one, "No"),
+            partial(approve_factor_reset, cast.actor("mary"), reset),
+            partial(approve_factor_reset, second, reset),
+            partial(refuse_factor_reset, second, reset, "No"),
         )
         assert [type(one) for one in raised(came)] == [Conflict] * 2
         Authenticator.objects.all().delete()
