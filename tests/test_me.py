@@ -7,8 +7,10 @@ import re
 import pytest
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.test import Client
 
+from accounts.actions import people
 from accounts.models import Activity
 from tests.cast import PASSWORD, Cast, join, make_vms, protect, request, sign_in
 from tests.signing import events, known, password
@@ -159,6 +161,15 @@ def test_signing_out_takes_the_session_off_the_list(cast: Cast, client: Client) 
     assert UserSession.objects.filter(user=cast.priya).count() == 1
     client.post("/sign-out/")
     assert not UserSession.objects.exists() and not known(client)
+
+
+def test_sessions_do_not_pile_up(cast: Cast, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "SESSIONS", 3)
+    browsers = [Client() for _ in range(5)]
+    for one in browsers:
+        password(one, "priya@example.com")
+    assert [one.get("/me/").status_code for one in browsers] == [302, 302, 200, 200, 200]
+    assert UserSession.objects.filter(user=cast.priya).count() == Session.objects.count() == 3
 
 
 def test_sessions_cost_the_same_however_many(cast: Cast, client: Client, django_assert_max_num_queries: object) -> None:

@@ -174,16 +174,25 @@ def test_hostile_text_breaks_nothing(cast: Cast, client: Client, text: str) -> N
     assert password(client, "priya@example.com") == 302
 
 
-def test_a_known_device_is_forgotten_after_90_days_and_with_another_password(cast: Cast, client: Client) -> None:
-    password(client, "priya@example.com")
-    for days, new in ((91, PASSWORD), (1, "another horse battery")):
-        client.post("/sign-out/")
-        cast.priya.set_password(new)
-        cast.priya.save()
+def known_devices() -> list[bool]:
+    return [row.facts["known_device"] for row in Activity.objects.filter(event="signed_in").order_by("id")]
+
+
+def test_a_known_device_is_forgotten_after_90_days(cast: Cast, client: Client) -> None:
+    for days in (0, 89, 89 + 91):  # each signing in begins the 90 days anew
         with clock.ahead(timedelta(days=days)):
-            password(client, "priya@example.com", new)
-    seen = [row.facts["known_device"] for row in Activity.objects.filter(event="signed_in").order_by("id")]
-    assert seen == [False, False, False]
+            password(client, "priya@example.com")
+            client.post("/sign-out/")
+    assert known_devices() == [False, True, False]
+
+
+def test_a_known_device_is_forgotten_with_another_password(cast: Cast, client: Client) -> None:
+    for typed in (PASSWORD, "another horse battery"):
+        cast.priya.set_password(typed)
+        cast.priya.save()
+        password(client, "priya@example.com", typed)
+        client.post("/sign-out/")
+    assert known_devices() == [False, False]
 
 
 def test_allauth_sends_no_mail(cast: Cast, client: Client) -> None:

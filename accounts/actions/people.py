@@ -71,6 +71,7 @@ def note_new_password(actor: Actor, person: Person) -> None:
 # ---- What people do for themselves -----------------------------------------------------------------------------------
 
 RESETS, AN_HOUR = 3, timedelta(hours=1)
+SESSIONS = 50  # of one person
 CORRECT = "Please correct what is marked."
 
 
@@ -132,6 +133,12 @@ def sessions_of(actor: Actor) -> QuerySet[UserSession]:
     there = Session.objects.filter(expire_date__gt=clock.now()).values("session_key")
     mine: QuerySet[UserSession] = UserSession.objects.filter(user=actor.person_id or 0, session_key__in=there)
     return mine
+
+
+def make_room(person: Person) -> None:
+    """Before one more session: the oldest beyond the number that a person has end, so that they don't pile up."""
+    mine = UserSession.objects.filter(user=person.pk).order_by("-created_at", "-pk")
+    end_them(UserSession.objects.filter(pk__in=list(mine.values_list("pk", flat=True)[SESSIONS - 1 :])))
 
 
 def end_session(actor: Actor, number: int) -> None:

@@ -32,7 +32,6 @@ from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import FRESH, Actor
 
 pages = require_http_methods(["GET", "HEAD", "POST"])
-SHOWN = 50
 CODE = {"autocomplete": "one-time-code", "class": "short", "inputmode": "numeric"}
 
 
@@ -321,7 +320,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
     here = request.session.session_key or ""
     if request.method == "POST":
         return _ended(request, actor, here)
-    found = people.sessions_of(actor).order_by("-created_at")[:SHOWN]
+    found = people.sessions_of(actor).order_by("-created_at")
     rows = [{"session": one, "device": device_name(one.user_agent), "here": one.session_key == here} for one in found]
     rows.sort(key=lambda row: not row["here"])
     return render(request, "me/sessions.html", {"rows": rows, "others": sum(not row["here"] for row in rows)})

@@ -22,7 +22,7 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.actions.devices import LASTS, device_of, with_device
-from accounts.actions.people import ask_reset, set_password
+from accounts.actions.people import ask_reset, make_room, set_password
 from accounts.actions.second_factor import prove
 from accounts.actions.sign_in import Attempt, Limited, acting, check_password, note_signed_in, note_signed_out
 from accounts.models import Person
@@ -81,6 +81,7 @@ class SignIn(DefaultAccountAdapter):  # type: ignore[misc]
             raise ImmediateHttpResponse(redirect("account_login"))
         records = get_authentication_records(request, user)
         means = [record["type"] if record["method"] == "mfa" else record["method"] for record in records]
+        make_room(user)
         note_signed_in(user, address_of(request), device_of(device_cookie(request), user), means)
         super().login(request, user)
 
