@@ -40,8 +40,8 @@ def cut(
     One row more than the page is read: it tells whether the way goes on.
     """
     parts: Sequence[Part] = [lambda cutter: cutter(found)] if isinstance(found, QuerySet) else found
-    model = parts[0](lambda rows: rows).model
-    signer = Signer(sep=".", salt=f"place in {model._meta.label} by {', '.join(order)}")
+    of = found.model._meta.label if isinstance(found, QuerySet) else "parts"
+    signer = Signer(sep=".", salt=f"place in {of} by {', '.join(order)}")
     before, after = (_read(signer, query.get(name, "")) for name in ("before", "after"))
     back, place = before is not None, before or after
     falling = down != back

@@ -25,7 +25,9 @@ from replication.actions import place_order
 from replication.models import Order, Replication
 from tests.cast import Cast, join, make_person, make_vms, say_yes, sign_in
 
-LISTS = ("vms", "fim", "replication", "replication-none", "orders", "failovers", "tickets", "notifications")
+LISTS = (
+    "vms", "fim", "replication", "replication-none", "orders", "failovers", "tickets", "notifications", "activity",
+)  # fmt: skip
 STILL = ("users", "roles", "authorized-users")  # lists that don't look again by themselves
 LIST, PAGE, STAFF, SAME = 6, 10, 12, 3  # SAME: session, person, membership with the account's head
 API = ("api-vms", "api-orders", "api-replications", "api-tickets")

@@ -109,7 +109,7 @@ def _link(asked: Mapping[str, str], **other: str) -> str:
 
 
 def _chips(asked: Mapping[str, str], topics: Mapping[str, str]) -> list[dict[str, str]]:
-    said = {"q": "“{}”", "from": "from {}", "to": "to {}"}
+    said = {"q": "“{}”", "from": "From {}", "to": "To {}"}
     known = {"who": WHO, "what": topics}
     labels = {name: known[name][value] if name in known else said[name].format(value) for name, value in asked.items()}
     return [{"label": labels[one], "href": _link({n: v for n, v in asked.items() if n != one})} for one in asked]
