@@ -30,6 +30,8 @@ from failover import actions
 from failover.models import Launch, Ticket
 from inventory.actions import count_new
 from inventory.models import VM, Site
+from notices.actions import Opening, open_conversation, write
+from notices.models import Conversation
 from replication.actions import place_order
 from replication.models import Order, RecoveryPoint, Replication
 from replication.providers.sites import provider_of
@@ -65,7 +67,9 @@ KEYS = {
     "world": {"about", "demo", "sites", "staff", "accounts", "demo_sign_ins"},
     "site": {"code", "city", "failover_site", "provider"},
     "person": {"email", "name", "password", "time_zone", "roles", "groups", "totp_secret"},
-    "account": {"slug", "name", "number", "roles", "people", "authorized_users", "tokens", "vms", "history"},
+    "account": {
+        "slug", "name", "number", "roles", "people", "authorized_users", "tokens", "vms", "history", "conversations",
+    },
     "vm": {
         "name", "site", "os", "address", "disk_gb", "power", "generation", "fim_hours_ago", "fim_changes",
         "cannot_replicate", "behind_minutes",
@@ -74,10 +78,13 @@ KEYS = {
         "hours_ago", "order", "test", "live", "by", "approved_by", "reason",
         "started_in_minutes", "terminated_after_hours", "undriven",
     },
+    "conversation": {"hours_ago", "kind", "title", "vm", "messages"},
+    "message": {"by", "text", "minutes_later"},
 }  # fmt: skip
 NEEDED = {
     "site": {"code", "city"}, "person": {"email", "name"}, "account": {"slug", "name", "number"},
     "vm": {"name", "site"}, "history": {"hours_ago", "by"},
+    "conversation": {"hours_ago", "messages"}, "message": {"by", "text"},
 }  # fmt: skip
 
 
@@ -127,6 +134,12 @@ def _check_account(account: World, sites: set[Any], staff: set[Any]) -> list[str
             found.append(f"{whose}: {listed.get('email')} is not one of its people.")
     for event in account.get("history", []):
         found += _check_event(whose, event, set(vms), people, staff)
+    for talk in account.get("conversations", []):
+        found += _keys("conversation", f"{whose}, conversation", talk)
+        for message in talk.get("messages", []):
+            found += _keys("message", f"{whose}, message", message)
+            if message.get("by") not in people | staff:
+                found.append(f"{whose}, message: {message.get('by')} is nobody of the file.")
     return found
 
 
@@ -265,6 +278,8 @@ def play(accounts: list[tuple[Account, World]]) -> None:
             behind = {vm["name"]: vm["behind_minutes"] for vm in said.get("vms", []) if "behind_minutes" in vm}
             _add_points(account, behind)
     for account, said in accounts:
+        for talk in said.get("conversations", []):
+            _play_talk(account, talk)
         for event in said.get("history", []):
             if event.get("undriven"):
                 _play_event(account, event)
@@ -334,6 +349,27 @@ def _terminate(actor: Actor, ticket: Ticket, event: World, key: str) -> None:
 def _approve(ticket: Ticket, event: World) -> None:
     by = as_then(support(Person.objects.get(email=event["approved_by"])))
     actions.approve(by, ticket, event.get("reason") or "Agreed by phone", actions.version_of(ticket))
+
+
+def _play_talk(account: Account, said: World) -> None:
+    """One conversation; with a `vm`, that of the ticket that holds it now."""
+    talk = None
+    if "vm" in said:
+        talk = Conversation.objects.get(number=VM.objects.get(account=account, role="primary", name=said["vm"]).held_by)
+    for n, message in enumerate(said["messages"]):
+        ago = timedelta(minutes=message.get("minutes_later", 0)) - timedelta(hours=said["hours_ago"])
+        speaker, key = _speaker(account, message["by"]), f"world:{said['hours_ago']}:message:{n}"
+        with clock.ahead(ago):
+            if talk is None:
+                first = Opening(said.get("kind", "other"), said["title"], message["text"])
+                talk = open_conversation(speaker, first, key, account.pk)
+            else:
+                write(speaker, talk, message["text"], key)
+
+
+def _speaker(account: Account, email: str) -> Actor:
+    person = Person.objects.get(email=email)
+    return support(person) if person.is_staff else enter(person, account.slug)[0]
 
 
 def _add_points(account: Account, behind: dict[str, int]) -> None:
