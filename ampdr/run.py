@@ -235,7 +235,8 @@ def code_of(folder: Path, port: int, person: str) -> int:
     if "OperationalError" in ran.stderr:
         raise Unusable("The portal's database doesn't answer. Start it, and leave it running: make run")
     sys.stderr.write(ran.stderr)
-    say(ran.stdout.strip())
+    if ran.stdout:
+        say(ran.stdout.strip())
     return ran.returncode
 
 
