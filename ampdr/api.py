@@ -252,7 +252,8 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 MEANINGS = {
     400: "Not well-formed.",
     401: "Nobody known calls.",
-    403: "The caller may not do this; `facts` name the permission and who can grant it.",
+    403: "The caller may not do this; `facts` name the permission and who can grant it. With `second_factor_needed`: "
+    "send a code of the authenticator app as `code`.",
     404: "Not in this account, for this caller: the same answer for another account's and for what never was.",
     405: "Not with this method.",
     409: "Not as things stand now; `facts` name who was first.",
