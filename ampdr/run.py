@@ -209,11 +209,12 @@ def demo_sign_ins(world: Path) -> str:
     told = json.loads(world.read_text())
     people, coded = told["demo_sign_ins"], with_codes(told)
     width = max((len(person["email"]) for person in people), default=0)
+    long = max((len(person["password"]) for person in people), default=0)
     lines = []
     for person in people:
         first = person["email"].split(".")[0]
         code = f"make code PERSON={first}" if person["email"] in coded else "no code"
-        lines.append(f"  {person['email']:<{width}}  {person['password']}  {code:<24}  {person['who']}")
+        lines.append(f"  {person['email']:<{width}}  {person['password']:<{long}}  {code:<24}  {person['who']}")
     return "\n".join(lines)
 
 
