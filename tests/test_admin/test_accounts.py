@@ -46,6 +46,15 @@ def test_an_account_is_made_with_its_head(cast: Cast, lead: Client) -> None:
     assert invited.nonce == 2 and invited.withdrawn_at
 
 
+@pytest.mark.parametrize("field", ["name", "first_name"])
+def test_names_typed_by_support_are_one_line_of_visible_signs(cast: Cast, lead: Client, field: str) -> None:
+    said = {"name": "L", "slug": "lakeside", "number": 4103, "first_email": "n@x.example", "first_name": "N"}
+    for name in ("two\nlines", "turned\u202eround", "x" * 10_000, "  "):
+        response = lead.post("/admin/accounts/account/add/", said | {field: name})
+        assert response.status_code == 200 and "errorlist" in html(response), name
+    assert not Account.objects.filter(slug="lakeside").exists()
+
+
 def test_accounts_with_fewer_than_two_are_marked(cast: Cast, mary: Client) -> None:
     page = html(mary.get("/admin/accounts/account/"))
     assert page.count("1, fewer than two") == 2
