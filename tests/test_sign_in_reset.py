@@ -10,8 +10,10 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core import mail
 from django.test import Client
 
-from accounts.actions.people import reset_path
+from accounts.actions.people import reset_path, set_password
+from accounts.actions.sign_in import acting
 from accounts.models import Activity, Person
+from ampdr.errors import Conflict
 from tests.cast import PASSWORD, Cast
 from tests.signing import events, known, password
 
@@ -121,6 +123,15 @@ def test_whoever_is_disabled_gets_no_new_password(cast: Cast, client: Client) ->
     assert put(client, there) == 409
     cast.priya.refresh_from_db()
     assert cast.priya.check_password(PASSWORD) and events(cast.priya) == []
+
+
+def test_of_two_at_once_with_one_link_one_wins(cast: Cast) -> None:
+    """Both have had the link checked; the row is another one by the time the second one writes."""
+    first, second = (Person.objects.get(pk=cast.priya.pk) for _ in range(2))
+    set_password(acting(first), first, NEW, "reset link")
+    with pytest.raises(Conflict):
+        set_password(acting(second), second, "the thief's own battery", "reset link")
+    assert Person.objects.get(pk=cast.priya.pk).check_password(NEW) and events(cast.priya) == ["password_changed"]
 
 
 def test_the_link_of_another_signs_one_out_first(cast: Cast, client: Client) -> None:
