@@ -208,10 +208,10 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     )  # fmt: skip
 
 
-def browser(person: Person | None) -> Client:
+def browser(person: Person | None, factor: bool = True) -> Client:
     client = Client(raise_request_exception=False)
     if person:
-        sign_in(client, person)
+        sign_in(client, person, factor=factor)
     return client
 
 
