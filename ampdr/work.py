@@ -32,6 +32,7 @@ log = logging.getLogger("ampdr.work")
 
 BELL = "ampdr.drive"
 BATCH = 1000
+ROUND = 10 * BATCH  # after so many rows a driver with much to do says that it lives
 
 
 class WaitingOn(models.TextChoices):
@@ -304,7 +305,8 @@ def sweep_for_ever() -> None:
     while True:
         try:
             sign_of_life("driver")
-            drive()
+            while drive(ROUND) >= ROUND:
+                sign_of_life("driver")
         except DatabaseError as error:
             log.warning("the database is away: %s", error)
         except Exception:

@@ -358,7 +358,7 @@ def test_the_document(db: None, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_document_says_what_every_call_may_answer(db: None) -> None:
     schema = the_document()
-    assert set(schema["components"]["securitySchemes"]) == {"token", "session"}
+    assert set(schema["components"]["securitySchemes"]) == {"token", "session", "machine"}
     for address, methods in schema["paths"].items():
         for method, operation in methods.items():
             if "{account}" not in address:
