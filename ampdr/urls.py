@@ -4,6 +4,7 @@ from allauth.account import views as allauth
 from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.http import require_POST
+from django.views.generic import RedirectView
 
 from accounts.views import home, me, revoke, sign_in, tokens
 from accounts.views.invitation import invitation
@@ -46,6 +47,7 @@ urlpatterns = [
     path("me/tokens/<str:prefix>/revoke/", revoke, name="token-revoke"),
     path("admin/login/", views.admin_door),
     path("admin/logout/", require_POST(allauth.logout)),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="me-password")),
     path("admin/", admin.site.urls),
     path("api/", include("ampdr.api")),
     path("", home, name="home"),

@@ -187,6 +187,15 @@ def test_it_leads_nobody_out_of_the_portal(cast: Cast, client: Client) -> None:
     assert back["Location"] == PAGE
 
 
+def test_support_changes_a_password_where_everybody_does(cast: Cast, client: Client) -> None:
+    """Admin's own page would write nothing down."""
+    sign_in(client, cast.mary)
+    sent = {"old_password": PASSWORD, "new_password1": "a stapler for all", "new_password2": "a stapler for all"}
+    assert client.post("/admin/password_change/", sent)["Location"] == "/me/password/"
+    cast.mary.refresh_from_db()
+    assert cast.mary.check_password(PASSWORD) and 'href="/me/"' in client.get("/admin/").content.decode()
+
+
 def test_support_signs_out_of_admin_without_a_factor(cast: Cast, client: Client) -> None:
     sign_in(client, cast.mary, factor=False)
     assert client.post("/admin/logout/")["Location"] == "/sign-in/" and not known(client)
