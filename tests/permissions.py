@@ -164,7 +164,7 @@ admin:password_change_done GET -                             in    403      403 
 admin:view_on_site   GET       1,1                           in    403      403      403      403      403      404
 admin:auth_user_password_change GET,POST {accounts_person}   in    403      403      403      403      403      403
 /admin/(?P<url>.*)$  GET,POST  -                             in    403      403      403      403      403      404
-"""
+"""  # noqa: E501  a cell for each person, however much is sent
 
 # Support's pages of each model, as mary gets them; anon is led to sign in, customers get 403. Forms are sent empty.
 # `page`: of an own, a foreign and an absent row. Nothing is deleted here, and nothing changed but by a verb.
