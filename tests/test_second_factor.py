@@ -18,6 +18,7 @@ from ampdr import clock, work
 from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import Actor
 from failover.actions import Wish, approve, reject, request_failover, request_termination, version_of
+from failover.actions import requests as requesting
 from failover.models import Ticket
 from inventory.models import VM
 from tests.cast import Cast, make_vms, protect, request, sign_in
@@ -166,6 +167,18 @@ def test_the_proof_ends_after_five_minutes_and_another_session_has_none(
     assert LABEL in preview(sign_in(Client(), cast.priya, factor=False), vms[1:2], kind="live")[0]
     with clock.ahead(timedelta(minutes=5, seconds=5)):
         assert LABEL in preview(priya, vms[1:2], kind="live")[0]
+
+
+def test_pressed_twice_the_second_leads_to_what_the_first_made(
+    cast: Cast, priya: Client, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it came while the first was at work: the code is used up, and the ticket not yet seen by the verb."""
+    _, sent = preview(priya, vms[:1], kind="live")
+    said = {**sent, "reason": "Down", "site_code": "PHX01", "code": code_of()}
+    first = priya.post(CONFIRM, said)
+    monkeypatch.setattr(requesting, "made_with", lambda *args: "")
+    second = sign_in(Client(), cast.priya, factor=False).post(CONFIRM, said)
+    assert (second.status_code, second["Location"]) == (303, first["Location"]) and Ticket.objects.count() == 1
 
 
 def test_a_recovery_code_does_too_and_once(cast: Cast, priya: Client, vms: list[VM]) -> None:

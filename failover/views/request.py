@@ -220,6 +220,8 @@ def _send(request: Visit) -> HttpResponse:
     try:
         ticket = with_proof(request, actor, said["code"], lambda actor: request_failover(actor, wish, key))
     except Invalid as refusal:
+        if number := made_with(actor, key):  # pressed twice: the first one used the code
+            return see_other("failover", actor.account_slug, number)
         form.refuse(refusal.fields)
         return _preview(request, choice, asked, form, key, status=400)
     except Forbidden as refusal:
@@ -281,6 +283,8 @@ def terminate(request: Visit, number: str) -> HttpResponse:
         wanted = said["reason"], said["site_code"], key
         made = with_proof(request, actor, said["code"], lambda actor: request_termination(actor, ticket, *wanted))
     except Invalid as refusal:
+        if number := made_with(actor, key):  # pressed twice: the first one used the code
+            return see_other("failover", actor.account_slug, number)
         form.refuse(refusal.fields)
         return _before_the_end(request, ticket, form, key, status=400)
     except Forbidden as refusal:
