@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 
 from accounts.actions import people
-from accounts.models import Activity
+from accounts.models import Activity, Person
 from tests.cast import PASSWORD, Cast, join, make_vms, protect, request, sign_in
 from tests.signing import events, known, password
 
@@ -184,3 +184,14 @@ def test_names_of_cookies(cast: Cast, client: Client) -> None:
     password(client, "priya@example.com")
     cookie = client.cookies[settings.DEVICE_COOKIE_NAME]
     assert cookie["httponly"] and cookie["samesite"] == "Lax" and cookie["max-age"] == 90 * 24 * 3600
+
+
+def test_another_password_by_a_superuser_ends_the_persons_sessions(cast: Cast, client: Client) -> None:
+    theirs = Client()
+    password(theirs, "priya@example.com")
+    Person.objects.filter(pk=cast.mary.pk).update(is_superuser=True)
+    cast.mary.refresh_from_db()
+    sent = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    sign_in(client, cast.mary).post(f"/admin/accounts/person/{cast.priya.pk}/password/", sent)
+    assert theirs.get("/me/").status_code == 302 and not UserSession.objects.exists()
+    assert events(cast.priya)[-1] == "new_password"

@@ -62,9 +62,11 @@ def change_person(actor: Actor, person: Person, groups: Sequence[Group], **facts
 
 
 def note_new_password(actor: Actor, person: Person) -> None:
-    """Writes down that a superuser gave a person another password, inside the caller's `changes`."""
+    """A superuser gave a person another password: that is written down, and the person's sessions end. Inside the
+    caller's `changes`."""
     need_superuser(actor)
     with changes(actor) as change:
+        end_them(UserSession.objects.filter(user=person.pk))
         change.note(Person.objects.filter(pk=person.pk), "person.new_password", email=person.email)
 
 
