@@ -142,6 +142,20 @@ def test_without_the_lock_neither_would_have_the_last_word(
     assert about(ticket).word == "Failing over"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_people_write_while_workers_are_at_it(cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever: batches and messages take the conversation before the account's head."""
+    ticket = request(cast, vms)
+    say_yes(cast, ticket)
+    perform(claimed(Spread))
+    monkeypatch.setattr(Carry, "size_at", lambda self, site: 1)
+    batches = [partial(perform, claimed(Carry)) for _ in vms]
+    people = [partial(write, cast.actor(who), about(ticket), "Hello", f"hello-{who}") for who in ("priya", "mary")]
+    assert raised(together(*batches, *people)) == []
+    assert (about(ticket).word, Message.objects.count()) == ("Running", 2)
+    check_words()
+
+
 # ---- Tickets of before -----------------------------------------------------------------------------------------------
 
 
