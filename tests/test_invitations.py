@@ -21,6 +21,7 @@ from accounts.actions import (
     resend,
     withdraw_invitation,
 )
+from accounts.actions import invitations as verbs
 from accounts.models import Account, Activity, Invitation, Membership, Person, Role
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid
@@ -273,6 +274,23 @@ def test_accepted_or_withdrawn_not_both(cast: Cast) -> None:
     assert len(lost) == 1 and bool(made.accepted_at) != bool(made.withdrawn_at), lost
     assert Person.objects.filter(email=NEW).exists() == bool(made.accepted_at)
     assert member(cast, "ravi")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_looked_at_again_under_the_lock(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody withdraws it after the link was read and before the lock is had."""
+    made, priya, lock = asked(cast, "olga@example.com"), cast.actor("priya"), verbs.lock_people
+    link = token(made)
+
+    def late(account_id: int) -> None:
+        monkeypatch.setattr(verbs, "lock_people", lock)
+        assert not raised(together(lambda: withdraw_invitation(priya, made)))
+        lock(account_id)
+
+    monkeypatch.setattr(verbs, "lock_people", late)
+    with pytest.raises(Conflict):
+        accept_invitation(cast.olga, link)
+    assert not Membership.objects.filter(person=cast.olga, account=cast.northwind).exists()
 
 
 def test_a_link_is_read_with_its_account(cast: Cast) -> None:
