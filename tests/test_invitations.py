@@ -22,6 +22,7 @@ from accounts.actions import (
     withdraw_invitation,
 )
 from accounts.actions import invitations as verbs
+from accounts.actions.rights import lock_people
 from accounts.models import Account, Activity, Invitation, Membership, Person, Role
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid
@@ -279,7 +280,7 @@ def test_accepted_or_withdrawn_not_both(cast: Cast) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_it_is_looked_at_again_under_the_lock(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody withdraws it after the link was read and before the lock is had."""
-    made, priya, lock = asked(cast, "olga@example.com"), cast.actor("priya"), verbs.lock_people
+    made, priya, lock = asked(cast, "olga@example.com"), cast.actor("priya"), lock_people
     link = token(made)
 
     def late(account_id: int) -> None:
