@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.management import CommandError, call_command
 from django.db.models import F
 
 from accounts import activity
+from accounts.actions import support
+from accounts.actions.second_factor import prove
 from accounts.models import Account, Activity, Person
 from ampdr.run import DEMO_WORLD
 from failover.models import Failover, Launch
 from inventory.models import VM, Site
 from replication.models import Replication
+from tests.codes import SECRET, code_of
 
 SMALL: dict[str, Any] = {
     "sites": [{"code": "DFW01", "city": "Dallas", "failover_site": "PHX01"}, {"code": "PHX01", "city": "Phoenix"}],
@@ -60,6 +64,19 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
+def test_a_second_factor_and_a_demonstrations_people(tmp_path: Path) -> None:
+    secret = change(SMALL, "staff", 0, "totp_secret", to=SECRET)
+    load(tmp_path, secret)
+    mary = Person.objects.get(name="Mary Osei")
+    kinds = Authenticator.objects.filter(user=mary).order_by("type").values_list("type", flat=True)
+    assert list(kinds) == ["recovery_codes", "totp"] and Authenticator.objects.count() == 2
+    assert not Person.objects.filter(demo=True).exists()
+    load(tmp_path, secret | {"demo": True})
+    assert Authenticator.objects.count() == 2 and not Person.objects.filter(demo=True).exists(), "left alone"
+    assert prove(support(mary), code_of()).fresh
+
+
+@pytest.mark.django_db
 def test_the_demonstration_has_a_believable_past() -> None:
     call_command("load_world", str(DEMO_WORLD), verbosity=0)
     assert Site.objects.count() == 5 and Account.objects.count() == 2
@@ -70,6 +87,9 @@ def test_the_demonstration_has_a_believable_past() -> None:
     assert Failover.objects.filter(state="terminated").count() > 10
     assert not Launch.objects.exclude(point_at__lt=F("failover__running_at")).exists()
     assert not list(activity.faults())
+    assert not Person.objects.filter(demo=False).exists()
+    coded = Authenticator.objects.filter(type="totp").values_list("user__email", flat=True)
+    assert {email.split(".")[0] for email in coded} == {"priya", "jonas", "olga", "mary", "tom"}
 
 
 def change(world: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
@@ -92,6 +112,14 @@ BAD: list[tuple[Any, str]] = [
     (change(SMALL, "accounts", 0, "history", 0, "order", to=["db-01"]), "there is no VM db-01."),
     (change(SMALL, "accounts", 0, "history", 1, "approved_by", to="x@example.com"), "x@example.com is not one of the"),
     (change(SMALL, "accounts", 0, "authorized_users", 0, "email", to="x@example.com"), "is not one of its people."),
+    (
+        change(SMALL, "staff", 0, "totp_secret", to="guess me"),
+        "“totp_secret” must be 32 letters A to Z and digits 2 to 7",
+    ),
+    (
+        change(SMALL, "staff", 0, "groups", to=["Boss"]),
+        "there is no group “Boss”. There are Support, Support lead, Oper",
+    ),
     ([], "The file must hold one JSON object."),
     ("{", "world.json"),
 ]
