@@ -41,7 +41,7 @@ def poison() -> set[str]:
     """Every free-text field of every row gets hostile text. Returns the fields."""
     found = set()
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE accounts_activity DISABLE TRIGGER USER")
+        cursor.execute("ALTER TABLE accounts_activity DISABLE TRIGGER activity_bar")
     for model in apps.get_models():
         if model._meta.app_label not in APPS:
             continue
@@ -53,7 +53,7 @@ def poison() -> set[str]:
                 model._default_manager.filter(pk=key).update(**{field.name: next(texts)})
                 found.add(f"{model._meta.label}.{field.name}")
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE accounts_activity ENABLE TRIGGER USER")
+        cursor.execute("ALTER TABLE accounts_activity ENABLE TRIGGER activity_bar")
     return found
 
 

@@ -19,7 +19,7 @@ from tests.test_permissions import ROWS, Row, Things, address, furnish
 WIDTHS = (320, 390, 768, 820, 1100, 1440)
 LOOKS = [(1440, "light"), (1440, "dark"), (390, "dark"), (390, "light")]
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-PLAIN = ("api", "healthz", "readyz", "admin:jsi18n", "admin:autocomplete")  # no pages for people
+PLAIN = ("api", "healthz", "readyz", "activity-csv", "admin:jsi18n", "admin:autocomplete")  # no pages for people
 
 
 @pytest.fixture
