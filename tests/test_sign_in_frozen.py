@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 
+from accounts.actions import SUPPORT
+from accounts.models import Person
 from ampdr import work
 from ampdr.servers import Valkey
-from tests.cast import PASSWORD, Cast
+from failover.actions import version_of
+from failover.models import Ticket
+from tests.cast import PASSWORD, Cast, make_vms, protect
 from tests.signing import code_of, events, give_app
 
 
@@ -64,3 +69,28 @@ def test_signing_in_with_the_second_factor(
     path, page = other.send(path, code=code_of(secret))
     assert path == "/contoso/vms/" and "Olga Berg" in page
     assert time.monotonic() - begun < 20 and events(cast.olga) == ["signed_in"]
+
+
+def test_a_live_request_and_its_approval(transactional_db: None, cast: Cast, live_server: Any, frozen: Valkey) -> None:
+    """Each signs in with a code, which is fresh enough for the step that follows."""
+    vm = make_vms(cast.northwind, cast.sites["DFW01"], ["web-01"])[0]
+    protect(cast, [vm])
+    cast.mary.groups.add(Group.objects.get(name=SUPPORT))
+    priya, mary = (signed_in(live_server.url, getattr(cast, name)) for name in ("priya", "mary"))
+    step_two = f"/northwind/failovers/new/confirm/?kind=live&vm={vm.uuid}"
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', priya.get(step_two)[1]))
+    said = {**hidden, "kind": "live", "vm": str(vm.uuid), "reason": "Storage fails", "site_code": "PHX01"}
+    path, page = priya.send(step_two, **said)
+    ticket = Ticket.objects.get()
+    assert path == f"/northwind/failovers/{ticket.number}/" and "Waiting for Support" in page
+    path = f"/admin/failover/ticket/{ticket.pk}/change/"
+    mary.send(path, decision="approve", version=version_of(ticket), reason="Outage confirmed")
+    ticket.refresh_from_db()
+    assert ticket.state == "approved" and not frozen.answers()
+
+
+def signed_in(address: str, person: Person) -> Browser:
+    browser, secret = Browser(address), give_app(person)
+    path, _ = browser.send("/sign-in/", login=person.email, password=PASSWORD)
+    browser.send(path, code=code_of(secret))
+    return browser
