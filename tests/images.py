@@ -1,12 +1,15 @@
-"""`make images`: the pictures of the documentation, taken by clicking through a real portal."""
+"""`make images`: the pictures of the documentation, taken by clicking through a real portal. `--screens`: only those of
+the single screens, which nothing has to happen for."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser import launch_options
+from tests.gallery import gallery
 from tests.portal import portal
 from tests.walk import Walk
 
@@ -24,7 +27,9 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with portal() as running, sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launch_options())
-        Walk(running.address, browser, photograph, 1280, 860).road()
+        if "--screens" not in sys.argv:
+            Walk(running.address, browser, photograph, 1280, 860).road()
+        gallery(browser, running.address)
         browser.close()
 
 

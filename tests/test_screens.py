@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from django.contrib.auth.models import Group
 from playwright.sync_api import BrowserContext, Page
 
@@ -18,7 +18,7 @@ from tests.test_permissions import ROWS, Row, Things, address, furnish
 
 WIDTHS = (320, 390, 768, 820, 1100, 1440)
 LOOKS = [(1440, "light"), (1440, "dark"), (390, "dark"), (390, "light")]
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 PLAIN = ("api", "healthz", "readyz", "activity-csv", "admin:jsi18n", "admin:autocomplete")  # no pages for people
 
 
@@ -42,15 +42,16 @@ def path_of(row: Row, things: Things) -> str:
     return address(row, place, "northwind").lstrip("/") + mark + query
 
 
-def faults(page: Page) -> Iterator[str]:
+def faults(page: Page, looks: Sequence[tuple[int, str]]) -> Iterator[str]:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
             yield f"{width} px: the page is {wide} px wide"
-    for width, theme in LOOKS:
+    page.evaluate(AXE_SCRIPT)
+    for width, theme in looks:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-        for found in Axe().run(page, options=WCAG).response["violations"]:
+        for found in page.evaluate("options => axe.run(document, options)", WCAG)["violations"]:
             where = "; ".join(node["html"][:120] for node in found["nodes"][:3])
             yield f"{width} px, {theme}: {found['id']}: {where}"
 
@@ -62,7 +63,10 @@ def test_every_page_is_accessible_and_fits(
     """Acceptance points 1 to 4, in light and dark, on a screen and on a phone."""
     enter(context, live_server.url, getattr(cast, who))
     look = Look(page, live_server.url)
-    found = [f"{path}: {fault}" for path in paths(who, things) for fault in faults(look.at(path))]
+    found, looks = [], LOOKS if who == "priya" else LOOKS[::2]  # of admin's, one of each
+    for path in paths(who, things):
+        found += [f"{path}: {fault}" for fault in faults(look.at(path), looks)]
+        look.complaints.clear()  # axe itself writes styles into the page
     assert not found, "\n".join(["", *found])
 
 

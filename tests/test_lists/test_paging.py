@@ -88,8 +88,8 @@ def test_filters(cast: Cast, client: Client, web: VM, query: dict[str, str], wan
 @pytest.mark.parametrize(
     "query",
     [
-        {"state": "hidden"}, {"status": "none"}, {"size": "7"}, {"size": "x"}, {"after": "x.y"}, {"before": "\0"},
-        {"after": "x", "before": "y"}, {"q": "\0"}, {"sort": "-rpo"}, {"version": "-1"},
+        {"state": "hidden"}, {"status": "none"}, {"size": "7"}, {"size": "x"}, {"after": "x.y"}, {"before": "."},
+        {"after": "x", "before": "y"}, {"q": " "}, {"sort": "-rpo"}, {"version": "-1"},
     ],
 )  # fmt: skip
 def test_a_value_that_means_nothing_is_as_if_not_sent(client: Client, web: VM, query: dict[str, str]) -> None:

@@ -125,8 +125,8 @@ def test_an_order_that_is_done_is_asked_in_no_statement(cast: Cast, client: Clie
 def test_a_foreign_order_is_as_absent_as_a_made_up_one(cast: Cast, client: Client) -> None:
     (theirs,) = make_vms(cast.contoso, cast.sites["DFW01"], ["theirs"])
     foreign = place_order(cast.actor("olga"), [theirs.uuid], KEY).number
-    pages = [client.get(f"{TOP}orders/{number}/") for number in (foreign, "RO-999999", "x", "RO-1%00", f"{foreign}%20")]
-    pages += [client.get(f"{TOP}stop/?order={number}") for number in (foreign, "RO-999999", "RO%001")]
+    pages = [client.get(f"{TOP}orders/{number}/") for number in (foreign, "RO-999999", "x", "RO-1%09", f"{foreign}%20")]
+    pages += [client.get(f"{TOP}stop/?order={number}") for number in (foreign, "RO-999999", "RO%091")]
     pages += [client.post(f"{TOP}stop/", {"order": number, "key": KEY}) for number in (foreign, "RO-999999", "a/b")]
     assert {page.status_code for page in pages} == {404}
     assert len({page.content for page in pages}) == 1
