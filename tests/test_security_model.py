@@ -1,4 +1,4 @@
-"""docs/security-model.md says nothing that no test proves."""
+"""docs/security-model.md says nothing that no test proves, and docs/promises.md names tests that are there."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def test_every_sentence_names_the_tests_that_prove_it(sentence: str) -> None:
     assert words.endswith(".") and ". " not in words, "one sentence, then its tests"
     names = re.findall(r"test_\w+", f"test_{named}")
     assert names and set(names) <= TESTS, set(names) - TESTS
+
+
+def test_every_promise_names_tests_that_are_there() -> None:
+    promises = re.findall(r"^\| P\d \|.*$", (HERE.parent / "docs" / "promises.md").read_text(), re.M)
+    named = [set(re.findall(r"`(test_\w+)`", promise)) for promise in promises]
+    assert len(named) == 9 and all(named) and set.union(*named) <= TESTS
 
 
 def test_the_whole_model_is_there() -> None:
