@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 PERSON ?= priya
-PYTEST_ARGS ?= -n 2 --dist loadscope
+PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: -r
@@ -38,7 +38,7 @@ run: $(VENV)/.demo  ## start the portal with its demonstration world (PORT=8000)
 code: $(VENV)/.demo  ## a demo person's code, beside a running `make run` (PERSON=priya)
 	@exec $(RUN) -m ampdr.run --code "$(PERSON)"
 
-test: $(VENV)/.dev chromium lint  ## all checks and all tests (PYTEST_ARGS="-n 2 --dist loadscope")
+test: $(VENV)/.dev chromium lint  ## all checks and all tests (PYTEST_ARGS are handed to pytest)
 	$(CHECKED) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(RUN) -m pytest $(PYTEST_ARGS)
 

@@ -10,6 +10,16 @@ from replication import tasks  # noqa: F401  the duties of all apps, as every pr
 from replication.providers.sites import provider_of
 from tests.cast import Cast, make_cast, make_vms, protect, request, say_yes
 
+LONGEST = (
+    "test_storm", "test_screens", "test_other_people", "test_permissions", "test_whole_road", "test_hostile_text",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with the longest tests first, so that two processes end at about the same time."""
+    places = {f"tests.{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0][:-3].replace("/", "."), len(LONGEST)))
+
 
 @pytest.fixture
 def cast(db: None) -> Cast:
