@@ -14,6 +14,7 @@ from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError
 from django.urls import reverse
 
+from accounts.actions.limits import spend
 from accounts.actions.members import create_account, join, names_of, roles_as_they_stand
 from accounts.actions.rights import check_gift, checked, keeper_only, lock_people, support_only
 from accounts.models import Account, Invitation, Membership, Person, Role
@@ -23,6 +24,7 @@ from ampdr.lifecycle import PORTAL, Actor, Change, changes
 GOOD_FOR = timedelta(hours=96)
 LOOK_AGAIN = "Please correct what is marked."
 LONGEST_PASSWORD = 128
+MAILS_A_DAY = 200  # of one account
 NOT_SAID = ("invited_by", "accepted_at", "withdrawn_at")  # nobody types these
 _signer = Signer(sep=".", salt="invitation")
 
@@ -33,6 +35,7 @@ _signer = Signer(sep=".", salt="invitation")
 def invite(actor: Actor, account: Account, email: str, roles: Sequence[Role], name: str = "") -> Invitation:
     """Asks somebody by e-mail to join with these roles. Raises Invalid (fields), Forbidden."""
     keeper_only(actor, account.pk)
+    _not_too_many(account.pk)
     invitation = Invitation(
         account=account, email=email.strip().lower(), name=name.strip(), invited_by_id=actor.person_id
     )
@@ -49,6 +52,15 @@ def invite(actor: Actor, account: Account, email: str, roles: Sequence[Role], na
     return invitation
 
 
+def _not_too_many(account_id: int) -> None:
+    """Mails go to strangers in the house's name. Raises Conflict beyond so many of one account in a day."""
+    if not spend(f"invitations:{account_id}", MAILS_A_DAY, timedelta(days=1)):
+        raise Conflict(
+            f"{MAILS_A_DAY} invitations were sent within a day. Send the others tomorrow, or ask Support.",
+            code="too_many_invitations", title="Enough invitations for today",
+        )  # fmt: skip
+
+
 def open_account(actor: Actor, account: Account, email: str, name: str) -> Account:
     """A new account and the invitation of its first administrator, or neither. Support's verb."""
     support_only(actor)
@@ -61,6 +73,7 @@ def open_account(actor: Actor, account: Account, email: str, name: str) -> Accou
 def resend(actor: Actor, invitation: Invitation) -> None:
     """A new mail with a new link, good for 96 hours from now; the older link opens nothing any more."""
     keeper_only(actor, invitation.account_id)
+    _not_too_many(invitation.account_id)
     with changes(actor) as change:
         now = _open_one(invitation)
         check_gift(actor, (), now.roles.all())

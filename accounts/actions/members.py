@@ -13,7 +13,7 @@ from accounts.actions.access import close_requests
 from accounts.actions.entering import administrators
 from accounts.actions.rights import check_gift, checked, keeper_only, lock_people, support_only
 from accounts.actions.tokens import revoke_tokens
-from accounts.models import AccessRequest, Account, AuthorizedUser, Head, Membership, Person, Role
+from accounts.models import AccessRequest, Account, AuthorizedUser, Head, Invitation, Membership, Person, Role
 from ampdr.errors import Conflict, Invalid
 from ampdr.lifecycle import Actor, Change, changes
 
@@ -105,6 +105,8 @@ def change_member(
         check_gift(actor, (), [role for role in now if role not in had or (is_in and not was_in)])
         if actor.person_id == member.person_id and (was_in > is_in or not _grants(had) <= _grants(now)):
             raise _not_oneself("disable or demote")
+        if was_in > is_in:
+            _withdraw_invitations(change, member)
         if set(had) != set(now) or was_in != is_in:
             _write(change, member, now, is_in)
 
@@ -121,6 +123,7 @@ def remove_member(actor: Actor, membership: Membership) -> None:
         account, person = member.account, member.person
         revoke_tokens(change, account, person)
         close_requests(change, AccessRequest.objects.filter(account=account, person=person))
+        _withdraw_invitations(change, member)
         facts: dict[str, Any] = {"person": person.name, "email": person.email, "roles": names_of(member.roles.all())}
         Membership.objects.filter(pk=member.pk).delete()
         change.note(Account.objects.filter(pk=account.pk), "account.member_removed", **facts)
@@ -162,6 +165,16 @@ def _as_it_stands(membership: Membership) -> Membership:
 
 def _grants(roles: Iterable[Role]) -> set[str]:
     return set().union(*(role.grants() for role in roles))
+
+
+def _withdraw_invitations(change: Change, member: Membership) -> None:
+    """Open ones that he has sent, or that were sent to him: no way back that outlives his membership."""
+    asked = Q(invited_by=member.person) | Q(email=member.person.email)
+    theirs = Invitation.objects.filter(asked, account=member.account, accepted_at=None, withdrawn_at=None)
+    for key, email in theirs.order_by("pk").values_list("pk", "email"):
+        row = Invitation.objects.filter(pk=key)
+        row.update(withdrawn_at=change.at)
+        change.note(row, "invitation.withdrawn", email=email)
 
 
 def _not_oneself(what: str) -> Conflict:

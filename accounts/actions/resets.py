@@ -9,6 +9,7 @@ from django.db import IntegrityError
 from accounts.actions.people import end_them
 from accounts.actions.rights import need_right
 from accounts.actions.second_factor import need_fresh, proof_of
+from accounts.actions.tokens import revoke_tokens
 from accounts.models import FactorReset, Membership, Person
 from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor, Change, changes
@@ -36,7 +37,7 @@ def ask_factor_reset(actor: Actor, person: Person, reason: str) -> FactorReset:
 
 
 def approve_factor_reset(actor: Actor, reset: FactorReset) -> None:
-    """Removes the person's second factor and ends all his sessions; he and his accounts' administrators are told.
+    """Removes the person's second factor, ends all his sessions and tokens; his accounts' administrators are told.
 
     Raises Forbidden (no right; the asker; the person himself; `second_factor_needed`) and Conflict.
     """
@@ -50,8 +51,12 @@ def approve_factor_reset(actor: Actor, reset: FactorReset) -> None:
         Authenticator.objects.filter(user=reset.person_id).delete()
         end_them(UserSession.objects.filter(user=reset.person_id))
         _note(change, reset, "factor_reset", **proof_of(actor))
-        theirs = Membership.objects.filter(person=reset.person_id)
-        change.note(theirs, "membership.factor_reset", person=reset.person.name, asked_by=reset.asked_by.name)
+        with changes(actor) as told:  # without the reason: how he was recognised is no account's to read
+            theirs = Membership.objects.filter(person=reset.person_id).select_related("account")
+            told.note(theirs.select_related(None), "membership.factor_reset", person=reset.person.name,
+                      asked_by=reset.asked_by.name)  # fmt: skip
+            for membership in theirs.order_by("pk"):
+                revoke_tokens(told, membership.account, reset.person)
 
 
 def refuse_factor_reset(actor: Actor, reset: FactorReset, reason: str) -> None:

@@ -39,6 +39,7 @@ def begin() -> None:
     register("account.member_removed", removed)
     register("account.unlisted", unlisted)
     register("authorized.listed", listed)
+    register("authorized.changed", listing_changed)
     register("token.issued", token_issued)
 
 
@@ -108,6 +109,15 @@ def listed(event: Happened) -> Iterator[Letter]:
     found = AuthorizedUser.objects.filter(pk=event.subject_id).first()
     if found:
         yield Letter("membership", "listed", to=_one(found.person_id))
+
+
+def listing_changed(event: Happened) -> Iterator[Letter]:
+    """The person and the administrators: by the number of the list Support recognises who calls."""
+    found = AuthorizedUser.objects.filter(pk=event.subject_id).select_related("person").first()
+    if found:
+        himself = _one(found.person_id)
+        words = {"person": found.person}
+        yield Letter("security", "listing_changed", to=lambda one: himself(one) or _administrators(one), words=words)
 
 
 def unlisted(event: Happened) -> Iterator[Letter]:

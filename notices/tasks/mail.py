@@ -16,6 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from accounts.models import Person
 from ampdr import clock, work
 from ampdr.lifecycle import Change
 from ampdr.work import NOTHING_TO_DO, Duty, WaitingOn
@@ -106,8 +107,16 @@ def vain(rows: Sequence[Notice]) -> list[int]:
         row.pk
         for row in rows
         if (row.permission and row.permission not in may.get((row.account_id or 0, row.person_id or 0), ()))
-        or (row.secret and not SECRETS[row.secret](row.subject_id or 0))
+        or (row.secret and (_too_old(row) or not SECRETS[row.secret](row.subject_id or 0)))
     ]
+
+
+def _too_old(row: Notice) -> bool:
+    """A link to another password goes out soon or not at all, and to nobody who has changed his address since."""
+    if row.secret != "reset":
+        return False
+    asked_before = clock.now() - timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+    return row.made_at < asked_before or not Person.objects.filter(pk=row.subject_id or 0, email=row.email).exists()
 
 
 def send(post: Any, row: Notice) -> str:
