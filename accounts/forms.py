@@ -13,7 +13,8 @@ from accounts.actions import LIFETIMES
 from accounts.models import Account, MachineToken, Membership, Permission, Person, check_name
 from ampdr.errors import Invalid
 
-ZONES = sorted(zoneinfo.available_timezones())
+PLACES = sorted(name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/"))
+ZONES = [(name, name.replace("_", " ")) for name in ("UTC", *PLACES)]  # by the names of places
 
 
 def typed_account() -> forms.ModelChoiceField[Account]:
@@ -174,4 +175,4 @@ class Newcomer(Said):
         label="Password", help_text="At least 12 characters. Not a common one, nor like your name or email.",
         strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )  # fmt: skip
-    time_zone = forms.ChoiceField(label="Time zone", choices=[(zone, zone) for zone in ZONES], initial="UTC")
+    time_zone = forms.ChoiceField(label="Time zone", choices=ZONES, initial="UTC")

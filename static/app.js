@@ -68,6 +68,7 @@
 
   doc.addEventListener("htmx:afterRequest", e => {
     if (e.detail.requestConfig?.triggeringEvent?.type !== "tick") return;
+    if ([401, 403, 404].includes(e.detail.xhr?.status)) location.reload();  // it isn't ours to see any more: the page says why
     if (e.detail.successful) { fresh = now(); missed = 0 }
     else if (now() - lost > 2000) { missed++; lost = now() }  // several parts that fail at one tick are one miss
     paint();

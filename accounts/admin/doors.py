@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -15,7 +16,7 @@ from django.db.models.functions import Coalesce
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import actions
@@ -35,7 +36,6 @@ else:
 
 @admin.register(Account)
 class AccountAdmin(Shelf):
-    list_display = ("name", "slug", "number", "listed", "leads_to")
     list_select_related = ("head",)
     form = NewAccount
     search_fields = ("name__istartswith", "slug__startswith", "=number")
@@ -73,16 +73,28 @@ class AccountAdmin(Shelf):
 
     @admin.display(description="Leads to")
     def leads_to(self, account: Account) -> SafeString:
-        return format_html(
-            '<a href="{}?account={}">Members</a> · <a href="{}?account={}">Invitations</a> · '
-            '<a href="{}?account={}">Authorized users</a> · '
-            '<a href="{}?account={}">Virtual machines</a> · <a href="{}?account={}">Activity</a>',
-            reverse("admin:accounts_membership_changelist"), account.pk,
-            reverse("admin:accounts_invitation_changelist"), account.pk,
-            reverse("admin:accounts_authorizeduser_changelist"), account.pk,
-            reverse("admin:inventory_vm_changelist"), account.pk,
-            reverse("admin:accounts_activity_changelist"), account.pk,
-        )  # fmt: skip
+        return _links(account, PLACES)
+
+    @admin.display(description="Leads to")
+    def leads_further(self, account: Account) -> SafeString:
+        """For whoever may also see invitations."""
+        return _links(account, {**PLACES, "accounts_invitation": "Invitations"})
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        further = cast(Person, request.user).has_perm("accounts.view_invitation")
+        return ("name", "slug", "number", "listed", "leads_further" if further else "leads_to")
+
+
+PLACES = {
+    "accounts_membership": "Members", "accounts_authorizeduser": "Authorized users",
+    "inventory_vm": "Virtual machines", "accounts_activity": "Activity",
+}  # fmt: skip
+
+
+def _links(account: Account, places: Mapping[str, str]) -> SafeString:
+    """To the lists of what belongs to this account."""
+    found = ((reverse(f"admin:{model}_changelist"), account.pk, word) for model, word in places.items())
+    return format_html_join(" · ", '<a href="{}?account={}">{}</a>', found)
 
 
 # ---- People ----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -25,6 +24,7 @@ from accounts.actions.devices import device_name
 from accounts.actions.proof import proved, remember_proof, with_proof
 from accounts.actions.second_factor import NEEDED, has_factor, prove
 from accounts.actions.sign_in import acting
+from accounts.forms import ZONES
 from accounts.models import Membership, Person
 from accounts.views.sign_in import new_password, old_password, remember_device
 from ampdr import clock
@@ -59,14 +59,14 @@ def refused(form: forms.Form, wrong: Invalid) -> None:
 class Profile(forms.Form):
     """Zones by the names of their places; the person's own is among them, whatever it is."""
 
-    time_zone = forms.ChoiceField(label="Time zone", help_text="In which you read every time of the portal.")
+    time_zone = forms.ChoiceField(
+        label="Time zone", help_text="In which you read the times of the portal. Mails and notices say UTC."
+    )
 
     def __init__(self, *args: Any, now: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        places = {name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/")}
-        names = ["UTC", *sorted(places | {now} - {"UTC"})]
         field = cast(forms.ChoiceField, self.fields["time_zone"])
-        field.choices = [(name, name.replace("_", " ")) for name in names]
+        field.choices = ZONES if now in dict(ZONES) else [(now, now), *ZONES]
 
 
 @login_required

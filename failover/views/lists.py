@@ -24,12 +24,17 @@ from failover.screens.security import SECURITY
 from inventory.models import GROUPS, VM, Role
 
 ORDERABLE = ("none", "stopped")
+FIRST = (
+    ("vms", Permission.READ_VMS), ("replication", Permission.READ_REPLICATION), ("fim", Permission.READ_FIM),
+    ("tickets", Permission.READ_TICKETS), ("users", Permission.READ_IDENTITY), ("activity", Permission.VIEW_ACTIVITY),
+)  # fmt: skip
 LOOK_AGAIN = 300  # seconds after which a page of FIM looks again although nothing was written: reports grow old
 
 
 def overview(request: Visit) -> HttpResponse:
-    """Until Overview is built, an account begins with its virtual machines."""
-    return redirect("vms", request.actor.account_slug)
+    """Until Overview is built, an account begins with the first screen that this person may open."""
+    first = next((screen for screen, permission in FIRST if request.actor.can(permission)), "notifications")
+    return redirect(first, request.actor.account_slug)
 
 
 def vms(request: Visit) -> HttpResponse:

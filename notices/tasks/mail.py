@@ -128,13 +128,20 @@ def send(post: Any, row: Notice) -> str:
     return ""
 
 
+def settings_of(row: Notice) -> str:
+    """Where its reader chooses what he gets; empty for somebody who is no member yet."""
+    if not (row.account and row.person_id):
+        return ""
+    return str(settings.SITE_ORIGIN) + reverse("notification-settings", args=[row.account.slug])
+
+
 def message(row: Notice) -> EmailMultiAlternatives:
     """Text and HTML. A secret link is made here, and stands nowhere else."""
     path = SECRETS[row.secret](row.subject_id or 0) if row.secret else row.path
     words = {
         "notice": row, "title": heading(row.title), "account": row.account, "secret": row.secret,
         "link": settings.SITE_ORIGIN + path if path else "", "support": settings.SUPPORT_PHONE,
-        "settings": row.account and settings.SITE_ORIGIN + reverse("notification-settings", args=[row.account.slug]),
+        "settings": settings_of(row),
     }  # fmt: skip
     mail = EmailMultiAlternatives(
         subject=heading(row.title), body=render_to_string("notices/mail.txt", words), to=[row.email],
