@@ -207,4 +207,5 @@ def _cells(row: Activity) -> Iterator[Any]:
 def harmless(cell: Any) -> str:
     """As text for a spreadsheet: what would begin a formula there is led in by an apostrophe."""
     text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    begins = text.startswith(FORMULA) or text.lstrip().startswith(FORMULA)  # some programs trim what they read
+    return f"'{text}" if begins else text
