@@ -22,7 +22,8 @@ def count(key: str, at_most: int, within: timedelta) -> int:
     if Throttle.objects.filter(key=key, ends_at__gt=now, count__gt=at_most).exists():
         return at_most + 2
     with transaction.atomic():
-        row = Throttle.objects.select_for_update().filter(key=key).first() or _begun(key, now)
+        while (row := Throttle.objects.select_for_update().filter(key=key).first()) is None:
+            _begin(key, now)  # in a circle: whoever is forgiven in this moment takes the row away again
         over = row.ends_at <= now
         tries, ends_at = (1, now + within) if over else (row.count + 1, row.ends_at)
         Throttle.objects.filter(pk=row.pk).update(count=tries, ends_at=ends_at)
@@ -44,9 +45,8 @@ def forgive(key: str) -> None:
     Throttle.objects.filter(key=key).delete()
 
 
-def _begun(key: str, now: datetime) -> Throttle:
-    """The row of a key that has none, locked; another process may make it in the same moment."""
+def _begin(key: str, now: datetime) -> None:
+    """Makes the row of a key that has none; another process may make it in the same moment."""
     ended = Throttle.objects.filter(ends_at__lt=now).select_for_update(skip_locked=True)
     Throttle.objects.filter(pk__in=[row.pk for row in ended[:SWEPT]]).delete()
     Throttle.objects.bulk_create([Throttle(key=key, ends_at=now)], ignore_conflicts=True)
-    return Throttle.objects.select_for_update().get(key=key)
