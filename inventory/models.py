@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import OpClass
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Collate, Lower
 
-from accounts.models import Account, TenantQuerySet
+from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
 from ampdr.lifecycle import State
 
@@ -68,6 +69,7 @@ PROTECTIONS: dict[str, State] = {
         State("resynchronising", "Resynchronising", "info", "loader-circle"),
         State("outcome_unknown", "Outcome unknown", "warn", "triangle-alert"),
         State("needs_input", "Needs your input", "warn", "triangle-alert"),
+        State("late", "Later than promised", "warn", "triangle-alert"),
         State("failed", "Failed", "bad", "octagon-alert"),
         State("paused", "Paused", "off", "pause"),
         State("stopping", "Stopping", "info", "loader-circle"),
@@ -86,7 +88,8 @@ GROUPS: dict[str, State] = {
     )
 }
 _NEEDS_ATTENTION = (
-    "rpo_behind", "source_unreachable", "resynchronising", "outcome_unknown", "needs_input", "failed",
+    "rpo_behind", "source_unreachable", "resynchronising", "outcome_unknown", "needs_input", "late",
+    "failed",
 )  # fmt: skip
 
 
@@ -114,10 +117,25 @@ class VM(models.Model):
     address = models.GenericIPAddressField(null=True, blank=True)
     generation = models.PositiveSmallIntegerField(default=4, db_default=4)
     power = models.CharField(max_length=4, default="on", db_default="on", choices=[("on", "On"), ("off", "Off")])
-    disk_gb = models.PositiveIntegerField(default=0, db_default=0)
+    disk_gb = models.PositiveIntegerField(default=0, db_default=0)  # all its disks together
+    disks_gb = ArrayField(models.PositiveIntegerField(), default=list, blank=True, db_default=[])  # empty: not known
+    other_addresses = ArrayField(models.GenericIPAddressField(), default=list, blank=True, db_default=[])
+    made_at = models.DateTimeField(default=clock.now)
+
+    # What the site's inventory tells of it. `seen_in`: the round of the inventory in which it was told last.
+    seen_in = models.UUIDField(null=True, blank=True, editable=False)
+    vanished_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # The newest report of each kind that agents in it sent. Changes, findings and patches are numbers of them.
     fim_report_at = models.DateTimeField(null=True, blank=True)
     fim_changes = models.PositiveIntegerField(default=0, db_default=0)
-    made_at = models.DateTimeField(default=clock.now)
+    malware_report_at = models.DateTimeField(null=True, blank=True)
+    malware_scan_at = models.DateTimeField(null=True, blank=True)
+    malware_agent = models.CharField(max_length=40, blank=True, default="", db_default="")
+    malware_findings = models.PositiveIntegerField(default=0, db_default=0)
+    patch_report_at = models.DateTimeField(null=True, blank=True)
+    patches_missing = models.PositiveIntegerField(default=0, db_default=0)
+    patches_critical = models.PositiveIntegerField(default=0, db_default=0)
 
     # What lists show of replication and failovers, written by those apps in the transaction of their own change.
     protection = models.CharField(max_length=20, default="none", db_default="none")
@@ -125,6 +143,7 @@ class VM(models.Model):
     rpo_target = models.DurationField(default=timedelta(), db_default=timedelta())
     newest_point_at = models.DateTimeField(null=True)
     cannot_replicate = models.CharField(max_length=200, blank=True, default="", db_default="")
+    failover_address = models.GenericIPAddressField(null=True, blank=True)  # that a failover VM would get, if known
     held_by = models.CharField(max_length=16, blank=True, default="", db_default="")
     failover_state = models.CharField(max_length=24, blank=True, default="", db_default="")
     last_test_at = models.DateTimeField(null=True)
@@ -212,9 +231,70 @@ class VM(models.Model):
             return f"It has replication already{where}."
         if self.site.failover_site_id is None:
             return f"{self.site.city} ({self.site.code}) has no failover site."
+        if self.vanished_at:
+            return f"It was not found in {self.site.code} any more on {self.vanished_at:%Y-%m-%d}. Ask Support."
         return self.cannot_replicate
 
 
 def display_name(name: str, role: str) -> str:
     """Rule 11: a live stand-in bears the original's name, a test adds " - Test"."""
     return f"{name} - Test" if role == Role.TEST else name
+
+
+class Choice(models.Model):
+    """VMs that somebody chose, kept on the server: a draft of an order, of a cancellation or of a failover request.
+
+    Nothing is promised by it: what the VMs have become meanwhile is looked at when it is used.
+    """
+
+    TENANT_PATH = "account"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    made_at = models.DateTimeField(default=clock.now)
+    vms = models.ManyToManyField(VM, related_name="+")
+
+    objects = TenantQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"Choice of {self.person}"
+
+
+class Outage(models.Model):
+    """N-n: Support's notice that a site is down, from a start until it is over. It changes no state of anything."""
+
+    TENANT_PATH: ClassVar[str | None] = None  # the house's own: each account is told its own numbers
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {"about": "number"}
+
+    number = models.CharField(max_length=16, unique=True)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="outages")
+    title = models.CharField(max_length=120)
+    started_at = models.DateTimeField(default=clock.now)
+    over_at = models.DateTimeField(null=True, blank=True)
+    declared_by = models.ForeignKey(Person, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["site"], condition=Q(over_at=None), name="one_open_outage_of_a_site"),
+            models.CheckConstraint(
+                condition=Q(over_at=None) | Q(over_at__gte=F("started_at")), name="outage_ends_after_its_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OutageUpdate(models.Model):
+    """What Support said of an outage, and when; the first one when it was declared."""
+
+    TENANT_PATH: ClassVar[str | None] = None  # the house's own
+
+    outage = models.ForeignKey(Outage, on_delete=models.CASCADE, related_name="updates")
+    at = models.DateTimeField(default=clock.now)
+    by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
+    text = models.TextField(max_length=2000)
+
+    def __str__(self) -> str:
+        return f"{self.outage}, {self.at:%Y-%m-%d %H:%M} UTC"

@@ -1,11 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ReplicationConfig(AppConfig):
     name = "replication"
 
     def ready(self) -> None:
-        """What is told of orders."""
-        from replication.actions import register_notices
+        """What is told of orders; and a first service level is there after every migration."""
+        from replication.actions import furnish, register_notices
 
         register_notices()
+        post_migrate.connect(furnish, sender=self, dispatch_uid="service levels")

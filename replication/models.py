@@ -6,8 +6,9 @@ import uuid
 from datetime import timedelta
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
@@ -21,8 +22,41 @@ RETENTION_HOURS = 24
 PROMISE = timedelta(hours=48)  # "up to two days"
 
 
-class Order(models.Model):
-    """RO-n: one to many VMs ordered at once. It has no state of its own; `replication.actions.progress` reads it."""
+class ServiceLevel(models.Model):
+    """What can be ordered: an RPO target, the smallest one that may be asked for, and how long points are kept.
+
+    Orders record its terms: who changes a level changes what is ordered from then on, and nothing else.
+    """
+
+    TENANT_PATH: ClassVar[str | None] = None  # the house's own
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {}  # the installation's own log
+
+    name = models.CharField(max_length=60, unique=True)
+    rpo_target = models.DurationField(default=RPO_TARGET)
+    rpo_minimum = models.DurationField(default=RPO_TARGET)
+    retention_hours = models.PositiveIntegerField(default=RETENTION_HOURS)
+    is_default = models.BooleanField(default=False)
+    offered = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="one_default_level"),
+            models.CheckConstraint(condition=Q(is_default=False) | Q(offered=True), name="default_level_is_offered"),
+            models.CheckConstraint(
+                condition=Q(rpo_minimum__gt=timedelta(), rpo_target__gte=F("rpo_minimum"), retention_hours__gt=0),
+                name="level_keeps_its_minimum",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Order(Driven):
+    """RO-n: one to many VMs ordered at once. It has no state of its own; `replication.actions.progress` reads it.
+
+    It is driven for its promise alone: due when that passes, nothing to do once every line is ready.
+    """
 
     TENANT_PATH = "account"
     IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account", "about": "number"}
@@ -33,12 +67,17 @@ class Order(models.Model):
     ordered_at = models.DateTimeField(default=clock.now)
     rpo_target = models.DurationField(default=RPO_TARGET, db_default=RPO_TARGET)
     retention_hours = models.PositiveIntegerField(default=RETENTION_HOURS, db_default=RETENTION_HOURS)
+    service_level = models.ForeignKey(ServiceLevel, null=True, on_delete=models.PROTECT, related_name="+")
     vm_count = models.PositiveIntegerField()
+    promised_at = models.DateTimeField(null=True)  # ready by then; null: an order of before promises were kept
 
     objects = TenantQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["account", "-id"], name="order_list")]
+        indexes = [
+            models.Index(fields=["account", "-id"], name="order_list"),
+            models.Index(fields=["next_step_at"], name="order_due", condition=Q(next_step_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.number
@@ -62,10 +101,15 @@ class Replication(Stateful, Driven):
     target = models.CharField(max_length=8)
     rpo_target = models.DurationField(default=RPO_TARGET, db_default=RPO_TARGET)
     retention_hours = models.PositiveIntegerField(default=RETENTION_HOURS, db_default=RETENTION_HOURS)
+    service_level = models.ForeignKey(ServiceLevel, null=True, on_delete=models.PROTECT, related_name="+")
     held_by = models.CharField(max_length=16, blank=True, default="", db_default="")
+    question = models.CharField(max_length=16, blank=True, default="", db_default="")  # T-n: Support asked about it
+    bytes_done = models.BigIntegerField(null=True)
+    bytes_total = models.BigIntegerField(null=True)
     ordered_at = models.DateTimeField(default=clock.now)
     protected_at = models.DateTimeField(null=True)
     resumed_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)  # when it was stopped: billed to the end of that month
     newest_point_at = models.DateTimeField(null=True)
     kept_since = models.DateTimeField(null=True)  # recovery points before it are gone, says the provider
     flag = models.CharField(max_length=20, blank=True, default="", db_default="")
@@ -109,6 +153,38 @@ class RecoveryPoint(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
 
 
+class RpoHistory(models.Model):
+    """How old the newest recovery point of a replication ever got, in spans of 5 minutes, an hour or a day.
+
+    One row for each replication and length of span. `maxima` are seconds, oldest first; the last is that of the
+    span that begins at `until`; null: the replication wasn't protected in it. Spans begin at multiples of their length, UTC.
+    """
+
+    TENANT_PATH = "replication__vm__account"
+
+    class Span(models.IntegerChoices):
+        """Minutes of a span."""
+
+        FIVE_MINUTES = 5
+        HOUR = 60
+        DAY = 1440
+
+    KEPT: ClassVar[dict[int, int]] = {Span.FIVE_MINUTES: 24 * 12, Span.HOUR: 30 * 24, Span.DAY: 396}  # 13 months
+
+    replication = models.ForeignKey(Replication, on_delete=models.CASCADE, related_name="rpo", db_index=False)
+    span = models.PositiveSmallIntegerField(choices=Span)
+    until = models.DateTimeField()
+    maxima = ArrayField(models.PositiveIntegerField(null=True))
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["replication", "span"], name="rpo_history_once")]
+
+    def __str__(self) -> str:
+        return f"RPO of {self.replication} in spans of {self.span} min"
+
+
 class PointFeed(Driven):
     """One per source site: asks its provider for new recovery points, a batch of replications at a time."""
 
@@ -116,6 +192,7 @@ class PointFeed(Driven):
 
     site = models.CharField(max_length=8, unique=True)
     cursor = models.BigIntegerField(default=0, db_default=0)
+    silent_since = models.DateTimeField(null=True)  # since when the site doesn't answer its provider
 
     class Meta:
         indexes = [

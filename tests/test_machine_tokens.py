@@ -23,7 +23,7 @@ from accounts.models import Activity, MachineToken, Token
 from ampdr import api, clock, urls
 from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import PORTAL, Actor
-from inventory.api import SiteDoor
+from inventory.api.sites import SiteDoor
 from inventory.models import Site
 from tests.caller import Answer, Caller, alike, by_token, said, signed_in, the_document
 from tests.cast import Cast, sign_in

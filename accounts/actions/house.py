@@ -40,7 +40,7 @@ SUPPORT_MAY: Rights = {
     ),
     "inventory": ("view_site", "view_vm", "view_outage", "add_outage", "change_outage"),
     "notices": ("view_conversation", "add_conversation", "change_conversation", "view_notice", "change_notice"),
-    "replication": ("view_order", "view_replication", "change_replication"),
+    "replication": ("view_order", "change_order", "view_replication", "change_replication", "view_servicelevel"),
     "failover": ("view_ticket", "change_ticket"),
 }  # fmt: skip
 LEAD_MAY_TOO: Rights = {
@@ -48,7 +48,8 @@ LEAD_MAY_TOO: Rights = {
         "add_account", "add_person", "add_membership", "change_membership", "view_invitation", "add_invitation",
         "change_invitation", "add_factorreset",
     ),
-    "inventory": ("change_site", "view_servicelevel", "add_servicelevel", "change_servicelevel"),
+    "inventory": ("change_site",),
+    "replication": ("add_servicelevel", "change_servicelevel"),
     "failover": ("add_ticket",),  # by phone, on behalf of a listed person
 }  # fmt: skip
 OPERATOR_MAY: Rights = {

@@ -14,8 +14,7 @@ from accounts.actions import furnish
 from accounts.models import Receipt
 from ampdr.errors import Conflict
 from inventory.models import VM
-from replication import actions
-from replication.actions import place_order, stop_replication
+from replication.actions import ordering, place_order, stop_replication
 from replication.models import Order, Replication
 from tests.cast import Cast, make_cast, protect, request
 from tests.test_orders.asking import KEY, servers
@@ -52,13 +51,13 @@ def test_the_race_is_real_without_the_guard(committed: Cast, monkeypatch: pytest
     (vm,) = servers(committed, "web-01")
     constraint = Replication._meta.constraints[0]
     inside = threading.Barrier(20)
-    check = actions.refuse_unorderable
+    check = ordering.refuse_unorderable
 
     def check_together(vms: QuerySet[VM]) -> None:
         check(vms)
         inside.wait(10)
 
-    monkeypatch.setattr(actions, "refuse_unorderable", check_together)
+    monkeypatch.setattr(ordering, "refuse_unorderable", check_together)
     with connection.schema_editor() as editor:
         editor.remove_constraint(Replication, constraint)
     try:
@@ -74,7 +73,7 @@ def test_the_constraint_alone_lets_one_through(committed: Cast, monkeypatch: pyt
     """Everybody past the check, but the constraint stands: it decides, and the losers still learn the number."""
     (vm,) = servers(committed, "web-01")
     inside = threading.Barrier(20)
-    check, passed = actions.refuse_unorderable, threading.local()
+    check, passed = ordering.refuse_unorderable, threading.local()
 
     def check_together(vms: QuerySet[VM]) -> None:
         check(vms)
@@ -82,7 +81,7 @@ def test_the_constraint_alone_lets_one_through(committed: Cast, monkeypatch: pyt
             passed.once = True
             inside.wait(10)
 
-    monkeypatch.setattr(actions, "refuse_unorderable", check_together)
+    monkeypatch.setattr(ordering, "refuse_unorderable", check_together)
     ended = race(committed, vm)
     assert len(raised(ended)) == 19
     (number,) = Order.objects.values_list("number", flat=True)

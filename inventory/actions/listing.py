@@ -8,10 +8,9 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from accounts.actions import checked, support_only
-from ampdr.lifecycle import Actor, Change, changes
+from ampdr.lifecycle import Change
 from ampdr.sets import insert_select
-from inventory.models import VM, Site
+from inventory.models import VM
 
 
 def relist(change: Change, vms: QuerySet[VM], **columns: Any) -> None:
@@ -48,15 +47,3 @@ def _count(change: Change, groups: Mapping[tuple[int, str], int], sign: int) -> 
     for (account, group), n in groups.items():
         if group != "hidden":
             change.tally(account, group, sign * n)
-
-
-def save_site(actor: Actor, site: Site) -> Site:
-    """A new site, or another pair, city or provider of one. Support's verb; it stands in the installation's log."""
-    support_only(actor)
-    event = "site.changed" if site.pk else "site.added"
-    with changes(actor) as change:
-        checked(site).save()
-        pair = site.failover_site.code if site.failover_site else ""
-        facts = {"code": site.code, "failover_site": pair, "provider": site.provider}
-        change.note(Site.objects.filter(pk=site.pk), event, **facts)
-    return site

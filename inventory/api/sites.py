@@ -1,4 +1,4 @@
-"""The API's doors below /api/v1/sites/<site>/: what machines of a site call, with a token for it."""
+"""The door of a site, and what its token is for."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ class OneSite(SiteDoor):
         return Response({"site": self.site, **facts})
 
 
-urlpatterns = [path("", OneSite.as_view(), name="api-site")]
+SITE = [path("", OneSite.as_view(), name="api-site")]

@@ -1,0 +1,152 @@
+"""The past of a loaded world, played through the very verbs and workers with the clock set back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.actions import enter, support
+from accounts.models import Account, Person
+from ampdr import clock, work
+from ampdr.lifecycle import PORTAL, Actor, changes
+from failover import actions
+from failover.management.commands._world_file import World
+from failover.models import Launch, Ticket
+from inventory.models import VM
+from notices.actions import Opening, open_conversation, write
+from notices.models import Conversation
+from replication.actions import place_order
+from replication.models import RecoveryPoint, Replication
+from replication.providers.sites import provider_of
+from replication.tasks import caught_up
+
+POINTS = timedelta(hours=3)  # how far back the recovery points of a loaded past reach
+EVERY = timedelta(minutes=5)
+POINT_AGE = timedelta(seconds=40)  # of the newest point when a failover of the past started
+
+
+def play(accounts: list[tuple[Account, World]]) -> None:
+    """Plays the past of these accounts, each in order of time; then what was left for the running workers."""
+    with without_delays():
+        for account, said in accounts:
+            for event in sorted(said.get("history", []), key=lambda event: -event["hours_ago"]):
+                if not event.get("undriven"):
+                    _play_event(account, event)
+            behind = {vm["name"]: vm["behind_minutes"] for vm in said.get("vms", []) if "behind_minutes" in vm}
+            _add_points(account, behind)
+    for account, said in accounts:
+        for talk in said.get("conversations", []):
+            _play_talk(account, talk)
+        for event in said.get("history", []):
+            if event.get("undriven"):
+                _play_event(account, event)
+
+
+@contextmanager
+def without_delays() -> Iterator[None]:
+    """The simulated provider of this process does everything at once meanwhile."""
+    scales = {name: os.environ.get(name) for name in ("SIMULATION_TIME_SCALE", "SIMULATION_FAILOVER_TIME_SCALE")}
+    os.environ.update(dict.fromkeys(scales, "0"))
+    provider_of.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.update({name: value for name, value in scales.items() if value is not None})
+        for name in [name for name, value in scales.items() if value is None]:
+            del os.environ[name]
+        provider_of.cache_clear()
+
+
+def _play_event(account: Account, event: World) -> None:
+    with clock.ahead(-timedelta(hours=event["hours_ago"])):
+        names = event.get("order") or event.get("test") or event.get("live") or []
+        vms = list(VM.objects.filter(account=account, role="primary", name__in=names).values_list("uuid", flat=True))
+        actor = as_then(enter(Person.objects.get(email=event["by"]), account.slug)[0])
+        key = f"world:{event['hours_ago']}:{names[0]}"
+        if "order" in event:
+            place_order(actor, vms, key)
+        else:
+            _fail_over(actor, event, vms, key)
+        if not event.get("undriven"):
+            work.drive()
+
+
+def as_then(actor: Actor) -> Actor:
+    """A person of the past, who proved his second factor where a step of that time asked for it."""
+    return replace(actor, proved_at=clock.now(), proved_by="totp")
+
+
+def _fail_over(actor: Actor, event: World, vms: list[Any], key: str) -> None:
+    kind = "test" if "test" in event else "live"
+    target = VM.objects.get(uuid=vms[0]).protected_to
+    wish = actions.Wish(kind, vms, reason=event.get("reason", ""), site_code=target)
+    ticket = actions.request_failover(actor, wish, key)
+    if not event.get("approved_by"):
+        return
+    with clock.ahead(timedelta(minutes=4)):
+        _approve(ticket, event)
+        work.drive(limit=1)  # the ticket alone: its lines are starting now
+        started_at = clock.now()
+    with clock.ahead(timedelta(minutes=event.get("started_in_minutes", 15))):
+        work.drive()
+    # The simulated provider lives today: the point it used must lie in that past too.
+    used = {"point_at": started_at - POINT_AGE, **({"loss_seconds": POINT_AGE.seconds} if kind == "test" else {})}
+    Launch.objects.filter(failover__ticket=ticket).update(**used)
+    if hours := event.get("terminated_after_hours"):
+        with clock.ahead(timedelta(hours=hours)):
+            _terminate(actor, ticket, event, f"{key}:end")
+
+
+def _terminate(actor: Actor, ticket: Ticket, event: World, key: str) -> None:
+    end = actions.request_termination(as_then(actor), ticket, "Finished", ticket.source, key)
+    _approve(end, event)
+    work.drive()
+
+
+def _approve(ticket: Ticket, event: World) -> None:
+    by = as_then(support(Person.objects.get(email=event["approved_by"])))
+    actions.approve(by, ticket, event.get("reason") or "Agreed by phone", actions.version_of(ticket))
+
+
+def _play_talk(account: Account, said: World) -> None:
+    """One conversation; with a `vm`, that of the ticket that holds it now."""
+    talk = None
+    if "vm" in said:
+        talk = Conversation.objects.get(number=VM.objects.get(account=account, role="primary", name=said["vm"]).held_by)
+    for n, message in enumerate(said["messages"]):
+        ago = timedelta(minutes=message.get("minutes_later", 0)) - timedelta(hours=said["hours_ago"])
+        speaker, key = _speaker(account, message["by"]), f"world:{said['hours_ago']}:message:{n}"
+        with clock.ahead(ago):
+            if talk is None:
+                first = Opening(said.get("kind", "other"), said["title"], message["text"])
+                talk = open_conversation(speaker, first, key, account.pk)
+            else:
+                write(speaker, talk, message["text"], key)
+
+
+def _speaker(account: Account, email: str) -> Actor:
+    person = Person.objects.get(email=email)
+    return support(person) if person.is_staff else enter(person, account.slug)[0]
+
+
+def _add_points(account: Account, behind: dict[str, int]) -> None:
+    """Recovery points of the last hours; for those that are behind, up to so many minutes ago."""
+    now = clock.now().replace(microsecond=0)
+    mine = Replication.objects.filter(vm__account=account, state="protected").select_related("vm")
+    rows = []
+    for replication in mine:
+        newest = now - timedelta(minutes=behind.get(replication.vm.name, 0), seconds=replication.pk * 37 % 240 + 20)
+        rows += [RecoveryPoint(replication=replication, at=at) for at in _moments(newest)]
+    RecoveryPoint.objects.filter(replication__in=mine).delete()
+    RecoveryPoint.objects.bulk_create(rows, batch_size=5 * work.BATCH)
+    with changes(PORTAL) as change:
+        caught_up(change, Replication.objects.filter(pk__in=[replication.pk for replication in mine]))
+    work.drive()  # raises the flag of those that are behind
+
+
+def _moments(newest: datetime) -> list[datetime]:
+    return [newest - EVERY * n for n in range(POINTS // EVERY)]

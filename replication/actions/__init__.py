@@ -1,0 +1,22 @@
+"""What people may do with replication: order it, stop it, and, as Support, retry what failed."""
+
+from replication.actions.levels import furnish
+from replication.actions.notices import register_notices
+from replication.actions.ordering import choose, place_order, refuse_unorderable
+from replication.actions.standing import Progress, progress, progress_of, progress_of_orders
+from replication.actions.stopping import stop_replication
+from replication.actions.support import retry_replication
+
+__all__ = [
+    "Progress",
+    "choose",
+    "furnish",
+    "place_order",
+    "progress",
+    "progress_of",
+    "progress_of_orders",
+    "refuse_unorderable",
+    "register_notices",
+    "retry_replication",
+    "stop_replication",
+]

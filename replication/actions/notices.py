@@ -1,0 +1,64 @@
+"""What is told of orders, and to whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.db.models import Count
+from django.urls import reverse
+
+from accounts.models import Permission
+from ampdr.work import WaitingOn
+from notices.tasks import Happened, Letter, Member, Per, declare, register
+from notices.tasks import Kind as Sort
+from replication.models import Order, Replication
+
+ORDERS = Sort(
+    "orders", "Orders and replication", "An order is ready, or something of it failed; replication was stopped",
+    permission=Permission.READ_REPLICATION,
+)  # fmt: skip
+
+
+def register_notices() -> None:
+    declare(ORDERS)
+    for event in ("protect", "fail"):
+        register(f"replication.{event}", order_ready, Per.ABOUT)
+    for event in ("stop", "cancel"):
+        register(f"replication.{event}", order_stopped, Per.BATCH)
+
+
+def order_ready(event: Happened) -> Iterator[Letter]:
+    """Once when every line is protected or failed; anew when Support's retry got further.
+
+    How many ever were protected only grows, so that who reads the record again tells nothing again.
+    """
+    order = Order.objects.filter(number=event.about).first()
+    if order is None or event.from_state == "stopping":
+        return  # an imported one has no order; that stopping failed is Support's to mend
+    lines = Replication.objects.filter(order=order)
+    counted = Counter(dict(lines.order_by().values_list("state").annotate(n=Count("pk"))))
+    stuck = lines.filter(state="provisioning", waiting_on=WaitingOn.SUPPORT).count()
+    if counted["ordered"] + counted["provisioning"] - stuck:
+        return
+    ready, failed = counted["protected"] + counted["paused"], counted["failed"] + stuck
+    once = f"order.ready:{order.number}:{lines.exclude(protected_at=None).count()}"
+    if ready or failed:
+        yield _letter(event, order, "order_ready", once=once, ready=ready, failed=failed, total=ready + failed)
+
+
+def order_stopped(event: Happened) -> Iterator[Letter]:
+    order = Order.objects.filter(number=event.about).first()
+    if order:
+        yield _letter(event, order, "order_stopped")
+
+
+def _letter(event: Happened, order: Order, template: str, once: str = "", **words: Any) -> Letter:
+    path = reverse("order", args=[event.account_slug, order.number])
+    return Letter(ORDERS.name, template, to=_concerned(order), words=words, path=path, once=once)
+
+
+def _concerned(order: Order) -> Callable[[Member], bool]:
+    """Whoever ordered it, and all who may order and stop."""
+    return lambda one: Permission.WRITE_REPLICATION in one.permissions or one.person_id == order.ordered_by_id

@@ -1,0 +1,122 @@
+"""What orders and replications look like in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from accounts.api import (
+    Door,
+    PagesByUuid,
+    VmName,
+    page_of,
+)  # fmt: skip
+from ampdr import clock
+from replication.actions import Progress
+from replication.lifecycle import REPLICATION
+from replication.models import PROMISE, Replication
+
+RENAMED = ("state_since", "source", "target")
+UNTIL_PROTECTED = ("ordered", "provisioning")
+ORDER = ("pk", "number", "ordered_at", "ordered_by__name", "vm_count", "rpo_target", "retention_hours")
+REPLICATION_ROW = (
+    "uuid", "vm__uuid", "vm__name", "order__number", "state", "state_since", "source", "target", "rpo_target",
+    "retention_hours", "newest_point_at", "ordered_at", "protected_at", "flag", "held_by", "step", "percent",
+    "waiting_on", "last_error", "next_step_at",
+)  # fmt: skip
+
+
+class OrderShape(serializers.Serializer[Any]):
+    """An order. `progress` and `counts` are read from its lines: an order has no state of its own."""
+
+    number = serializers.CharField()
+    ordered_at = serializers.DateTimeField()
+    ordered_by = serializers.CharField(allow_null=True)
+    vm_count = serializers.IntegerField()
+    rpo_target_seconds = serializers.IntegerField()
+    retention_hours = serializers.IntegerField()
+    progress = serializers.CharField(help_text='"Ready", "1 of 3 ready", "2 failed", "Needs you" or "Stopped"')
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="lines by state")
+
+
+class ReplicationShape(serializers.Serializer[Any]):
+    """The service on one VM. `held_by`: the failover ticket for which it can't be stopped now, or empty."""
+
+    uuid = serializers.UUIDField()
+    vm = VmName()
+    order = serializers.CharField(allow_null=True)
+    state = serializers.ChoiceField(REPLICATION.choices())
+    word = serializers.CharField(help_text="the state as people see it")
+    since = serializers.DateTimeField()
+    source_site = serializers.CharField()
+    target_site = serializers.CharField()
+    rpo_target_seconds = serializers.IntegerField()
+    retention_hours = serializers.IntegerField()
+    newest_point_at = serializers.DateTimeField(allow_null=True)
+    ordered_at = serializers.DateTimeField()
+    protected_at = serializers.DateTimeField(allow_null=True)
+    flag = serializers.CharField(help_text="rpo_behind, source_unreachable, resynchronising, outcome_unknown or empty")
+    late = serializers.BooleanField(help_text="not ready 48 hours after it was ordered")
+    held_by = serializers.CharField()
+    step = serializers.CharField()
+    percent = serializers.IntegerField()
+    waiting_on = serializers.ChoiceField([("", "Automatic"), ("support", "Support"), ("customer", "You")])
+    last_error = serializers.CharField()
+    next_step_at = serializers.DateTimeField(allow_null=True)
+
+
+class OrderWithLines(OrderShape):
+    lines = page_of(ReplicationShape)
+
+
+class PointShape(serializers.Serializer[Any]):
+    """A moment to which the VM can be recovered. `consistent`: "crash" or "application"."""
+
+    at = serializers.DateTimeField()
+    consistent = serializers.CharField()
+
+
+class Stopped(serializers.Serializer[Any]):
+    stopped = serializers.IntegerField(help_text="how many VMs")
+
+
+def order_row(row: dict[str, Any], stands: Progress) -> dict[str, Any]:
+    return {
+        "number": row["number"],
+        "ordered_at": row["ordered_at"],
+        "ordered_by": row["ordered_by__name"],
+        "vm_count": row["vm_count"],
+        "rpo_target_seconds": int(row["rpo_target"].total_seconds()),
+        "retention_hours": row["retention_hours"],
+        "progress": stands.word,
+        "counts": {state: n for state, n in stands.counts.items() if n},
+    }
+
+
+def replication_row(row: dict[str, Any]) -> dict[str, Any]:
+    target, late_from = row.pop("rpo_target"), row["ordered_at"] + PROMISE
+    return {
+        **{name: value for name, value in row.items() if "__" not in name and name not in RENAMED},
+        "source_site": row["source"],
+        "target_site": row["target"],
+        "vm": {"uuid": row["vm__uuid"], "name": row["vm__name"]},
+        "order": row["order__number"],
+        "word": REPLICATION.states[row["state"]].word,
+        "since": row["state_since"],
+        "rpo_target_seconds": int(target.total_seconds()),
+        "late": row["state"] in UNTIL_PROTECTED and clock.now() > late_from,
+    }
+
+
+class ReplicationPages(PagesByUuid):
+    state = serializers.ChoiceField([one for one in REPLICATION.choices() if one[0] != "stopped"], required=False)
+
+
+class Lists(Door):
+    """What the addresses of this file share: replications as a page of rows."""
+
+    def replications(self, asked: dict[str, Any], mine: QuerySet[Replication], order: str) -> dict[str, Any]:
+        page = self.listed(asked, mine, mine.values(*REPLICATION_ROW), "uuid", order)
+        return {**page, "results": [replication_row(row) for row in page["results"]]}
