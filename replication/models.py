@@ -156,8 +156,8 @@ class RecoveryPoint(models.Model):
 class RpoHistory(models.Model):
     """How old the newest recovery point of a replication ever got, in spans of 5 minutes, an hour or a day.
 
-    One row for each replication and length of span. `maxima` are seconds, oldest first; the last is that of the
-    span that begins at `until`; null: the replication wasn't protected in it. Spans begin at multiples of their length, UTC.
+    One row for each replication and length of span. `maxima` are seconds, oldest first; the last is that of the span
+    that begins at `until`; null: the replication wasn't protected then. Spans begin at multiples of their length, UTC.
     """
 
     TENANT_PATH = "replication__vm__account"
