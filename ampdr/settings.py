@@ -115,6 +115,7 @@ ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordRes
 PASSWORD_RESET_TIMEOUT = 4 * 3600
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "AMPDR"
+MFA_TOTP_TOLERANCE = 1  # periods before and after: RFC 6238, 5.2
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_RECOVERY_CODE_DIGITS = 12  # beyond guessing: so they open the door without a limit (accounts/actions/sign_in.py)
 

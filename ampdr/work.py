@@ -253,10 +253,13 @@ def ring() -> None:
     transaction.on_commit(ring_now)
 
 
+PATIENCE = 0.15  # seconds, for each of the two things that a ring may wait for
+
+
 @cache
 def broker() -> Connection:
     """The bell's own way to the broker: a worker listens with longer waits than a person's request can bear."""
-    waits = {"socket_timeout": 0.15, "socket_connect_timeout": 0.15}
+    waits = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
     options = {**settings.CELERY_BROKER_TRANSPORT_OPTIONS, **waits}
     return Connection(settings.CELERY_BROKER_URL, transport_options=options)
 
@@ -266,7 +269,7 @@ def ring_now() -> None:
     if time.monotonic() < _Bell.silent_until:
         return
     try:
-        with producers[broker()].acquire(block=True, timeout=0.15) as producer:
+        with producers[broker()].acquire(block=True, timeout=PATIENCE) as producer:
             current_app.send_task(BELL, producer=producer, retry=False, expires=60)
     except Exception as error:
         _Bell.silent_until = time.monotonic() + 15

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal import auth
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.cache.backends.db import DatabaseCache
+from django.db import connection
 from django.test import Client
 
 from accounts.actions.second_factor import prove
@@ -22,7 +26,7 @@ from failover.actions import requests as requesting
 from failover.models import Ticket
 from inventory.models import VM
 from tests.cast import Cast, make_vms, protect, request, sign_in
-from tests.codes import LABEL, code_of, give_factor, recovery_codes, wrong_code
+from tests.codes import LABEL, PERIOD, SECRET, code_of, give_factor, recovery_codes, wrong_code
 from tests.test_request.pages import CONFIRM, form, live_running, preview, text
 from tests.threads import raised, together
 
@@ -240,6 +244,23 @@ def test_the_tickets_page_says_when_and_by_which_means(cast: Cast, client: Clien
 
 
 # ---- One code counts once --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("periods", [-1, 1])
+def test_a_clock_that_is_a_period_off_is_right_and_its_code_counts_once(
+    cast: Cast, periods: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A used code is remembered for as long as it would be taken, three periods."""
+    give_factor(cast.priya)
+    at = time.time()
+    monkeypatch.setattr(auth.time, "time", lambda: at)
+    code = str(format_hotp_value(hotp_value(SECRET, int(at) // PERIOD + periods)))
+    assert prove(cast.actor("priya"), code).fresh
+    with pytest.raises(Invalid):
+        prove(cast.actor("priya"), code)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT expires - now() FROM cache WHERE cache_key LIKE '%%totp.used%%'")
+        assert cursor.fetchone()[0] > timedelta(seconds=2 * PERIOD)
 
 
 def test_after_ten_wrong_codes_a_right_one_waits(cast: Cast) -> None:

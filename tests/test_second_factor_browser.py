@@ -72,7 +72,7 @@ def test_support_approves_and_the_open_page_follows(cast: Cast, web: VM, live_se
     ticket.refresh_from_db()
     assert ticket.state == "waiting", "Enter decides nothing"
     staff.get_by_role("button", name="Approve live failover of 1 VM").click()
-    expect(customer.get_by_text("Approver's second factor")).to_be_visible(timeout=10_000)
+    expect(customer.get_by_text("Approver's second factor")).to_be_visible(timeout=30_000)
     ticket.refresh_from_db()
     assert ticket.state == "approved"
     for page in (customer, staff):

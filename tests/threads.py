@@ -17,7 +17,7 @@ def together(*deeds: Callable[[], Any]) -> list[Any]:
     def run(place: int, deed: Callable[[], Any]) -> None:
         try:
             connection.ensure_connection()
-            start.wait(10)
+            start.wait(60)
             came[place] = deed()
         except Exception as error:
             came[place] = error
@@ -28,7 +28,7 @@ def together(*deeds: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert not any(thread.is_alive() for thread in threads), "a thread hangs"
     return came
 

@@ -8,7 +8,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import encrypt
 from django.db.models import QuerySet
 
-from accounts.actions.second_factor import need_fresh
+from accounts.actions.second_factor import need_fresh, takes
 from accounts.actions.sign_in import note_person
 from accounts.models import Person
 from ampdr.errors import Conflict, Forbidden, Invalid
@@ -90,5 +90,5 @@ def _locked(actor: Actor) -> Person:
 
 
 def _check(app: Authenticator, code: str) -> None:
-    if not app.wrap().validate_code(code.strip()):
+    if not takes(app, code.strip()):
         raise Invalid("Please correct what is marked.", fields={"code": [NOT_IT]})
