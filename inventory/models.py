@@ -287,7 +287,7 @@ class Outage(models.Model):
 
 
 class OutageUpdate(models.Model):
-    """What Support said of an outage, and when; the first one when it was declared."""
+    """What Support said of an outage, and when; the first one when it was declared, the last one when it was over."""
 
     TENANT_PATH: ClassVar[str | None] = None  # the house's own
 
@@ -295,6 +295,31 @@ class OutageUpdate(models.Model):
     at = models.DateTimeField(default=clock.now)
     by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
     text = models.TextField(max_length=2000)
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)  # of the form: a second click says nothing
 
     def __str__(self) -> str:
         return f"{self.outage}, {self.at:%Y-%m-%d %H:%M} UTC"
+
+
+class OutageTold(models.Model):
+    """An account that was told of an outage, with the numbers of its VMs when it was told last."""
+
+    TENANT_PATH = "account"
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account", "about": "outage__number"}
+
+    outage = models.ForeignKey(Outage, on_delete=models.CASCADE, related_name="told", db_index=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=clock.now)
+    on_it = models.PositiveIntegerField(default=0)
+    protected = models.PositiveIntegerField(default=0)
+    running_there = models.PositiveIntegerField(default=0)
+    protected_towards = models.PositiveIntegerField(default=0)
+    elsewhere = models.PositiveIntegerField(default=0)
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["outage", "account"], name="account_told_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account} of {self.outage}"

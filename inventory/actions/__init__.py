@@ -1,6 +1,18 @@
 """The verbs of the inventory."""
 
+from inventory.actions.affected import Counts, affected, affected_here, groups, outages_of
 from inventory.actions.listing import add, count_new, relist, remove
 from inventory.actions.sites import save_site
 
-__all__ = ["add", "count_new", "relist", "remove", "save_site"]
+__all__ = [
+    "Counts",
+    "add",
+    "affected",
+    "affected_here",
+    "count_new",
+    "groups",
+    "outages_of",
+    "relist",
+    "remove",
+    "save_site",
+]
