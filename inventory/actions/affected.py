@@ -18,8 +18,7 @@ from inventory.models import VM, Outage, Role, Site
 
 # With these words in the column `protection` a copy exists that a failover can start from.
 COPIED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
-NOT_ELSEWHERE = Q(role=Role.PRIMARY, shown=False)
-COPYING = ("none", "paused", "stopping", "stopped")
+NOT_COPYING = ("none", "paused", "stopping", "stopped")
 IN_PLACE = Q(role=Role.PRIMARY, shown=True)
 ELSEWHERE = Q(role=Role.PRIMARY, shown=False)  # the original of a live failover that runs
 COPYING = IN_PLACE & ~Q(protection__in=NOT_COPYING)
