@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
+
+expect.set_options(timeout=60_000)  # ms: a busy machine is no fault; what never comes is
 
 CHROMIUM = Path("/usr/bin/chromium")
 # Without a sandbox, because root has none; the rest keeps the browser from talking to anybody but us.

@@ -1,5 +1,6 @@
 import pytest
 from django.db import connection
+from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.activity import faults
@@ -9,6 +10,10 @@ from notices import tasks as notices_tasks  # noqa: F401
 from replication import tasks  # noqa: F401  the duties of all apps, as every process that drives has them
 from replication.providers.sites import provider_of
 from tests.cast import Cast, make_cast, make_vms, protect, request, say_yes
+
+# The same examples in every run, however slow the machine is.
+hypothesis.register_profile("house", deadline=None, derandomize=True, database=None)
+hypothesis.load_profile("house")
 
 LONGEST = (
     "test_storm", "test_screens", "test_other_people", "test_permissions", "test_whole_road", "test_hostile_text",
