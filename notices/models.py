@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -125,6 +126,7 @@ class Conversation(models.Model):
     tone = models.CharField(max_length=8, blank=True, default="")
     icon = models.CharField(max_length=24, blank=True, default="")
     vms = models.PositiveIntegerField(default=0)
+    answers = ArrayField(models.CharField(max_length=120), default=list, blank=True, db_default=[])  # to choose from
     turn = models.CharField(max_length=8, choices=Turn, blank=True, default=Turn.NOBODY)
     turn_since = models.DateTimeField(default=clock.now)  # of the first message that isn't answered yet
     opened_by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")

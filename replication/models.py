@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -70,6 +70,7 @@ class Order(Driven):
     service_level = models.ForeignKey(ServiceLevel, null=True, on_delete=models.PROTECT, related_name="+")
     vm_count = models.PositiveIntegerField()
     promised_at = models.DateTimeField(null=True)  # ready by then; null: an order of before promises were kept
+    promise_words = models.CharField(max_length=400, blank=True, default="", db_default="")  # Support's, of a new date
 
     objects = TenantQuerySet.as_manager()
 
@@ -82,6 +83,11 @@ class Order(Driven):
     def __str__(self) -> str:
         return self.number
 
+    @property
+    def ready_by(self) -> datetime:
+        """What was promised: within 48 hours, or the date that Support gave later."""
+        return self.promised_at or self.ordered_at + PROMISE
+
 
 class Replication(Stateful, Driven):
     """The service on one VM. `source`, `target`: site codes; `held_by`: the number of its VM's open failover."""
@@ -91,7 +97,7 @@ class Replication(Stateful, Driven):
     IN_ACTIVITY: ClassVar[dict[str, str]] = {
         "account": "vm__account", "vm": "vm__uuid", "vm_name": "vm__name", "about": "order__number",
     }  # fmt: skip
-    CARRIES = ("vm_id",)
+    CARRIES = ("vm_id", "flag")
 
     state = models.CharField(max_length=24, choices=REPLICATION.choices(), default=REPLICATION.initial, editable=False)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -106,8 +112,13 @@ class Replication(Stateful, Driven):
     question = models.CharField(max_length=16, blank=True, default="", db_default="")  # T-n: Support asked about it
     bytes_done = models.BigIntegerField(null=True)
     bytes_total = models.BigIntegerField(null=True)
+    # How fast it goes: bytes a second of the last whole span of a quarter of an hour, and where the present one began.
+    speed = models.BigIntegerField(null=True)
+    speed_from = models.DateTimeField(null=True)
+    speed_bytes = models.BigIntegerField(null=True)
     ordered_at = models.DateTimeField(default=clock.now)
     protected_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
     resumed_at = models.DateTimeField(null=True)
     cancelled_at = models.DateTimeField(null=True)  # when it was stopped: billed to the end of that month
     newest_point_at = models.DateTimeField(null=True)
@@ -124,15 +135,12 @@ class Replication(Stateful, Driven):
         indexes = [
             models.Index(fields=["next_step_at"], name="replication_due", condition=Q(next_step_at__isnull=False)),
             models.Index(fields=["source", "id"], name="replication_of_site", condition=Q(state="protected")),
+            models.Index(fields=["question"], name="replication_asked", condition=~Q(question="")),
+            models.Index(fields=["order"], name="replication_late", condition=Q(flag="late")),
         ]
 
     def __str__(self) -> str:
         return f"Replication of {self.vm.name}"
-
-    @property
-    def is_late(self) -> bool:
-        """Later than promised: not ready 48 hours after it was ordered."""
-        return self.state in ("ordered", "provisioning") and clock.now() > self.ordered_at + PROMISE
 
 
 class RecoveryPoint(models.Model):
@@ -156,8 +164,9 @@ class RecoveryPoint(models.Model):
 class RpoHistory(models.Model):
     """How old the newest recovery point of a replication ever got, in spans of 5 minutes, an hour or a day.
 
-    One row for each replication and length of span. `maxima` are seconds, oldest first; the last is that of the span
-    that begins at `until`; null: the replication wasn't protected then. Spans begin at multiples of their length, UTC.
+    One row for each replication and length of span. `maxima` are seconds, oldest first, always as many as are kept; the
+    last is that of the span that begins at `until`; null: the replication wasn't protected then. Spans begin at
+    multiples of their length, UTC. Only `replication.tasks.history` writes them.
     """
 
     TENANT_PATH = "replication__vm__account"

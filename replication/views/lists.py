@@ -17,7 +17,7 @@ from ampdr.lifecycle import State
 from ampdr.views import page_or_part, unchanged
 from inventory.models import PROTECTIONS, VM, Role
 from replication.actions import Progress, progress_of_orders
-from replication.models import PROMISE, Order, Replication
+from replication.models import Order, Replication
 from replication.views.answers import Reason, need_read, why_nothing
 from replication.views.paging import Page, page_of, without
 
@@ -116,7 +116,7 @@ def orders(request: Visit) -> HttpResponse:
     keys = [order.pk for order in page.rows]
     stand, routes = progress_of_orders(keys), routes_of(keys)
     rows = [order_row(order, stand[order.pk], routes[order.pk]) for order in page.rows]
-    context = frame(request, "orders", page) | {"rows": rows, "promise": PROMISE}
+    context = frame(request, "orders", page) | {"rows": rows}
     return page_or_part(request, "replication/orders.html", "replication/parts/orders.html", context)
 
 
@@ -134,7 +134,7 @@ def order_row(order: Order, progress: Progress, routes: list[tuple[str, str]]) -
     return OrderRow(
         order=order, progress=progress, routes=routes, waiting=waiting if progress.open else "",
         bar="stall" if progress.waiting or progress.counts.get("failed") else "" if progress.open else "done",
-        late=unready > 0 and clock.now() > order.ordered_at + PROMISE,
+        late=unready > 0 and clock.now() > order.ready_by,
     )  # fmt: skip
 
 

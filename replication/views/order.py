@@ -26,7 +26,7 @@ from ampdr.views import page_or_part, unchanged
 from ampdr.work import WaitingOn
 from inventory.models import PROTECTIONS
 from replication.actions import Progress, progress_of
-from replication.models import PROMISE, Order, Replication
+from replication.models import Order, Replication
 from replication.views.answers import need_read, order_of
 from replication.views.paging import page_of, without
 
@@ -36,6 +36,7 @@ OVERDUE = timedelta(minutes=1)
 REMAINING = ("ordered", "provisioning", "failed")
 MOVING = ("ordered", "provisioning", "stopping")
 READY = ("protected", "paused")
+UNREADY = ("ordered", "provisioning")
 # A provider's words tell where a provisioning stands: "Reserving capacity", "First sync", "Checking the first ...".
 SYNCING = Q(state="provisioning") & (Q(step__icontains="sync") | Q(step__icontains="recovery point"))
 ATTENTION = Case(
@@ -65,8 +66,8 @@ def shown(request: Visit, order: Order, stands: Standing, now: datetime) -> dict
     page = page_of(found, ("attention", "vm__name_key", "pk"), request.GET)
     return {
         "order": order, "stands": stands, "progress": stands.progress, "steps": steps(order, stands), "page": page,
-        "lines": [line_of(row, now) for row in page.rows], "many": order.vm_count > len(page.rows), "late": LATE,
-        "promised": order.ordered_at + PROMISE, "every": every(order, stands, now),
+        "lines": [line_of(row, now, now > order.ready_by) for row in page.rows], "many": order.vm_count > len(page.rows), "late": LATE,
+        "promised": order.ready_by, "every": every(order, stands, now),
         "may_cancel": request.actor.can(Permission.WRITE_REPLICATION) and stands.remaining > 0,
     }  # fmt: skip
 
@@ -131,7 +132,7 @@ def standing(order: Order, now: datetime) -> Standing:
     return Standing(
         progress=progress,
         syncing=sum(row["syncing"] for row in rows),
-        late=now > order.ordered_at + PROMISE and any(row["state"] in ("ordered", "provisioning") for row in rows),
+        late=now > order.ready_by and any(row["state"] in UNREADY for row in rows),
         routes=sorted({(row["source"], row["target"]) for row in rows}),
         disk_gb=sum(row["disk_gb"] for row in rows),
         ready_in=ready_at - order.ordered_at if ready_at and not progress.open else None,
@@ -187,7 +188,7 @@ class Line:
     next_try: datetime | None
 
 
-def line_of(row: Replication, now: datetime) -> Line:
+def line_of(row: Replication, now: datetime, late: bool) -> Line:
     state, word = stage(row)
     provisioning = row.state == "provisioning"
     age = now - row.state_since
@@ -195,7 +196,7 @@ def line_of(row: Replication, now: datetime) -> Line:
     reason = why(row, now)
     speaks = bool(reason) or (row.state in MOVING and age > STILL)
     return Line(
-        row=row, pills=[state, LATE] if row.is_late else [state], word=word, waiting=waits_for(row),
+        row=row, pills=[state, LATE] if late and row.state in UNREADY else [state], word=word, waiting=waits_for(row),
         bar="done" if row.state in READY else "stall" if reason else "",
         left=left, estimating=provisioning and not left and not reason, why=reason,
         next_try=row.next_step_at if speaks and row.next_step_at and row.next_step_at > now else None,
