@@ -11,8 +11,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import OpClass
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
-from django.db.models.functions import Coalesce, Collate, Lower
+from django.db.models import Case, F, Func, Q, Value, When
+from django.db.models.functions import Coalesce, Collate, Concat, Lower
 
 from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
@@ -234,6 +234,27 @@ class VM(models.Model):
         if self.vanished_at:
             return f"It was not found in {self.site.code} any more on {self.vanished_at:%Y-%m-%d}. Ask Support."
         return self.cannot_replicate
+
+
+def why_not_orderable() -> Case:
+    """`VM.why_not_orderable` as an expression, for ten thousand VMs at once. A test holds both to the same words."""
+    ordered = Case(
+        When(order_number="", then=Value("It has replication already.")),
+        default=Concat(Value("It has replication already (order "), F("order_number"), Value(").")),
+    )
+    nowhere = Concat(F("site__city"), Value(" ("), F("site__code"), Value(") has no failover site."))
+    day = Func(F("vanished_at"), Value("YYYY-MM-DD"), function="to_char", output_field=models.CharField())
+    gone = Concat(
+        Value("It was not found in "), F("site__code"), Value(" any more on "), day, Value(". Ask Support.")
+    )  # fmt: skip
+    return Case(
+        When(~Q(role=Role.PRIMARY), then=Value("It is a failover VM. Order replication for its original.")),
+        When(~Q(protection__in=("none", "stopped")), then=ordered),
+        When(site__failover_site=None, then=nowhere),
+        When(vanished_at__isnull=False, then=gone),
+        default=F("cannot_replicate"),
+        output_field=models.CharField(),
+    )
 
 
 def display_name(name: str, role: str) -> str:

@@ -1,7 +1,9 @@
 """The verbs of the inventory."""
 
 from inventory.actions.affected import Counts, affected, affected_here, groups, outages_of
+from inventory.actions.choices import chosen, keep
 from inventory.actions.listing import add, count_new, relist, remove
+from inventory.actions.outages import close, declare, update
 from inventory.actions.sites import save_site
 
 __all__ = [
@@ -9,10 +11,15 @@ __all__ = [
     "add",
     "affected",
     "affected_here",
+    "close",
+    "chosen",
     "count_new",
+    "declare",
     "groups",
+    "keep",
     "outages_of",
     "relist",
     "remove",
     "save_site",
+    "update",
 ]
