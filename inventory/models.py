@@ -122,9 +122,7 @@ class VM(models.Model):
     other_addresses = ArrayField(models.GenericIPAddressField(), default=list, blank=True, db_default=[])
     made_at = models.DateTimeField(default=clock.now)
 
-    # What the site's inventory tells of it. `seen_in`: the round of the inventory in which it was told last.
-    seen_in = models.UUIDField(null=True, blank=True, editable=False)
-    vanished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    vanished_at = models.DateTimeField(null=True, blank=True, editable=False)  # its site's inventory lacks it since
 
     # The newest report of each kind that agents in it sent. Changes, findings and patches are numbers of them.
     fim_report_at = models.DateTimeField(null=True, blank=True)
@@ -260,6 +258,26 @@ def why_not_orderable() -> Case:
 def display_name(name: str, role: str) -> str:
     """Rule 11: a live stand-in bears the original's name, a test adds " - Test"."""
     return f"{name} - Test" if role == Role.TEST else name
+
+
+class Round(models.Model):
+    """One telling of the inventory of a site, or of an account, in any number of calls.
+
+    Which VMs were told is kept here, so that a VM of which nothing new is told costs nothing, and rounds that overlap
+    don't take each other's VMs for vanished.
+    """
+
+    TENANT_PATH: ClassVar[str | None] = None  # machines' own bookkeeping: no door shows it
+    KEPT = timedelta(days=1)
+
+    uuid = models.UUIDField(unique=True)
+    site = models.CharField(max_length=8, blank=True)  # its code; empty: of an account
+    account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
+    begun_at = models.DateTimeField(default=clock.now)
+    told = ArrayField(models.BigIntegerField(), default=list)  # keys of VMs
+
+    def __str__(self) -> str:
+        return f"Round {self.uuid}"
 
 
 class Choice(models.Model):
