@@ -203,7 +203,7 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     if live:
         vms = list(lines.values_list("vm", flat=True))
         protected = Replication.objects.filter(vm_id__among=vms, state="protected")
-        change.fire(protected, "pause", next_step_at=None, claim=None, flag="")
+        change.fire(protected, "pause", paused_at=change.at, next_step_at=None, claim=None, flag="")
     rows = fire(change, lines, "run", listed, **NOTHING_TO_DO, running_at=change.at)
     if live:
         lines.filter(fenced="pending").update(**fresh(Ask.FENCE, F("source")))
