@@ -41,6 +41,12 @@ def receive(actor: Actor, key: str, body: Any) -> Receipt:
     return receipt
 
 
+def made_with(actor: Actor, key: str) -> str:
+    """The number of what this person has made with this key before; "" if nothing."""
+    mine = Receipt.objects.filter(account=actor.account_id, holder=f"person:{actor.person_id}", key=key)
+    return mine.values_list("made", flat=True).first() or ""
+
+
 # ---- People's --------------------------------------------------------------------------------------------------------
 
 

@@ -13,9 +13,9 @@ from django.db import IntegrityError
 from django.db.models import DateTimeField, F, OuterRef, QuerySet, Subquery, Value
 from django.utils.text import get_text_list
 
-from accounts.actions import receive
+from accounts.actions import made_with, receive
 from accounts.actions.second_factor import need_fresh, proof_of
-from accounts.models import AuthorizedUser, Permission, Receipt
+from accounts.models import AuthorizedUser, Permission
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor, Change, changes
@@ -120,12 +120,6 @@ def _uuid(text: uuid.UUID | str) -> uuid.UUID:
         return uuid.UUID(str(text))
     except ValueError as error:
         raise Absent from error
-
-
-def made_with(actor: Actor, key: str) -> str:
-    """The number of what this person has made with this key before; "" if nothing."""
-    mine = Receipt.objects.filter(account=actor.account_id, holder=f"person:{actor.person_id}", key=key)
-    return mine.values_list("made", flat=True).first() or ""
 
 
 def _request_once(change: Change, actor: Actor, wish: Wish, vms: QuerySet[VM], key: str) -> Ticket:

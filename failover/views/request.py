@@ -12,6 +12,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 
+from accounts.actions import made_with
 from accounts.actions.proof import proved, with_proof
 from accounts.actions.second_factor import NEEDED, Factor, factor_of
 from accounts.models import AuthorizedUser, Permission
@@ -22,7 +23,6 @@ from ampdr.lifecycle import Actor
 from failover.actions import (
     TEST_DAYS_AT_MOST,
     Wish,
-    made_with,
     need_listing,
     need_read,
     refuse_nothing_to_end,

@@ -7,11 +7,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from accounts.actions import made_with
 from accounts.models import Permission
 from accounts.views import Visit
 from ampdr.errors import Absent, Conflict
 from ampdr.lifecycle import Actor
-from failover.actions import lines_of, made_with, ticket_word
+from failover.actions import lines_of, ticket_word
 from failover.models import Kind, Ticket
 from inventory.models import Site
 
