@@ -139,6 +139,8 @@ api-replication      GET       {web_uuid}                    401   200/404  200/
 api-replication      DELETE    {web_uuid}                    401   204/404  204/404  403/404  403/403  404      404
 api-points           GET       {web_uuid}                    401   200/404  200/404  200/404  403/403  404      404
 api-replications-stop POST     ;vms={web_uuid}               401   200/404  200/404  403/404  403/403  404      404
+api-billable         GET       ?month=2026-01                401   200      200      200      403      404      404
+api-billable         GET       ?month=no                     401   400      400      400      403      404      404
 api-tickets          GET       -                             401   200      200      200      403      404      404
 api-tickets          POST      ;kind=test&vms={web_uuid}     401   201/404  403/404  403/404  403/403  404      404
 api-ticket           GET       {waiting}                     401   200/404  200/404  200/404  403/403  404      200/404
@@ -229,6 +231,7 @@ api-replication      GET       {web_uuid}                    200/404 200/404 403
 api-replication      DELETE    {web_uuid}                    403/404 204/404 403/403 401     403/404 404     401
 api-points           GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
 api-replications-stop POST     ;vms={web_uuid}               403/404 200/404 403/403 401     403/404 404     401
+api-billable         GET       ?month=2026-01                200     200     403     401     200     404     401
 api-tickets          GET       -                             200     200     403     401     200     404     401
 api-tickets          POST      ;kind=test&vms={web_uuid}     201/404 201/404 403/403 401     403/404 404     401
 api-tickets          POST      ;kind=live&vms={web_uuid}&site_code=PHX01 403/404 403/404 403/403 401 403/404 404 401
@@ -327,6 +330,7 @@ api-replication      GET       {web_uuid}                    403/403  200/404  2
 api-replication      DELETE    {web_uuid}                    403/403  204/404  403/404
 api-points           GET       {web_uuid}                    403/403  200/404  200/404
 api-replications-stop POST      ;vms={web_uuid}               403/403  200/404  403/404
+api-billable         GET       ?month=2026-01                403      200      200
 api-tickets          GET       -                             403      200      200
 api-tickets          POST      ;kind=test&vms={web_uuid}     403/403  403/404  201/404
 api-ticket           GET       {waiting}                     403/403  200/404  200/404

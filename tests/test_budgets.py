@@ -138,6 +138,7 @@ def pages(of: Filled) -> dict[str, str]:
     found["failover-new"] = reverse("failover-new", args=[of.slug])
     found["stop"] = reverse("replication-stop", args=[of.slug]) + f"?vm={of.vm.uuid}"
     found["terminate"] = reverse("failover-terminate", args=[of.slug, of.running])
+    found["api-billable"] = reverse("api-billable", args=[of.slug]) + f"?month={clock.now():%Y-%m}"
     for name in ("api-order", "api-ticket", "api-failovers"):
         found[name] = reverse(name, args=[of.slug, of.order if name == "api-order" else of.running])
     return found

@@ -1,5 +1,6 @@
 """What people may do with replication: order it, stop it, and, as Support, retry what failed."""
 
+from replication.actions.billing import BILLED, Line, Month, bill, bill_line, billable, billable_days
 from replication.actions.levels import furnish
 from replication.actions.notices import register_notices
 from replication.actions.ordering import choose, place_order, refuse_unorderable
@@ -8,7 +9,14 @@ from replication.actions.stopping import stop_replication
 from replication.actions.support import retry_replication
 
 __all__ = [
+    "BILLED",
+    "Line",
+    "Month",
     "Progress",
+    "bill",
+    "bill_line",
+    "billable",
+    "billable_days",
     "choose",
     "furnish",
     "place_order",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 from django.utils.text import get_text_list
 
 from accounts.actions import receive
@@ -41,11 +43,16 @@ def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str
 
 
 def _stop(change: Change, keys: Sequence[int]) -> None:
-    """What was not begun is over at once; the rest is stopped by the provider. The rows are locked already."""
+    """What was not begun is over at once; the rest is stopped by the provider. The rows are locked already.
+
+    Who stops again what failed on its way out changes no bill: it was cancelled when it was cancelled first.
+    """
+    since = Coalesce("cancelled_at", Value(change.at))
+    gone: dict[str, Any] = {"cancelled_at": since, "flag": "", "question": "", "failed_in": ""}
     not_begun = Replication.objects.filter(pk__in=keys, state="ordered")
-    cancelled = change.fire(not_begun, "cancel", **NOTHING_TO_DO)
+    cancelled = change.fire(not_begun, "cancel", **NOTHING_TO_DO, **gone)
     under_way = Replication.objects.filter(pk__in=keys).exclude(pk__in=[row.pk for row in cancelled])
-    stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source")), flag="", failed_in="")
+    stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source")), **gone)
     list_as(change, [row.vm_id for row in cancelled], "none", **UNPROTECTED)
     list_as(change, [row.vm_id for row in stopping], "stopping")
     work.ring()

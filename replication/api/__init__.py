@@ -1,5 +1,5 @@
-"""The API's addresses of orders, replications and recovery points."""
+"""The API's addresses of orders, replications, recovery points and what is billed."""
 
-from replication.api import orders, replications
+from replication.api import billable, orders, replications
 
-urlpatterns = [*orders.urlpatterns, *replications.urlpatterns]
+urlpatterns = [*orders.urlpatterns, *replications.urlpatterns, *billable.urlpatterns]

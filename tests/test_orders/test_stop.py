@@ -5,13 +5,16 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+import pytest
+from django.db.models import ProtectedError
+
 from accounts import activity
 from accounts.models import Activity, Head, Role
 from ampdr import clock, work
 from ampdr.errors import Absent, Conflict, Forbidden, IllegalTransition, Invalid
 from inventory.models import VM
 from replication.actions import place_order, progress, stop_replication
-from replication.models import RecoveryPoint, Replication
+from replication.models import RecoveryPoint, Replication, RpoHistory
 from tests.cast import Cast, make_vms, protect, request
 from tests.test_orders.asking import KEY, refusal, servers, state_of
 
@@ -95,3 +98,46 @@ def test_a_cancelled_line_waits_for_nobody(cast: Cast) -> None:
     stop_replication(cast.actor("priya"), [vm.uuid])
     assert progress(Replication.objects.filter(order=order)).word == "Stopped"
     assert Replication.objects.get().last_error == ""
+
+
+def test_stopped_is_when_it_was_cancelled(cast: Cast) -> None:
+    begun, waiting = servers(cast, "web-01", "web-02")
+    protect(cast, [begun])
+    place_order(cast.actor("priya"), [waiting.uuid], KEY)
+    stop_replication(cast.actor("priya"), [begun.uuid, waiting.uuid])
+    when = Activity.objects.filter(kind="replication", event__in=("stop", "cancel")).values_list("at", flat=True)
+    assert set(Replication.objects.values_list("cancelled_at", flat=True)) == set(when)
+
+
+def test_what_was_stopped_can_be_ordered_again_and_begins_anew(cast: Cast) -> None:
+    """The points are gone, the history of the RPO stays with the replication that it tells of."""
+    (vm,) = servers(cast, "web-01")
+    protect(cast, [vm])
+    old = Replication.objects.get()
+    RpoHistory.objects.filter(replication=old).delete()
+    RpoHistory.objects.create(replication=old, span=5, until=clock.now(), maxima=[60])
+    stop_replication(cast.actor("priya"), [vm.uuid])
+    refusal(Conflict, place_order, cast.actor("priya"), [vm.uuid], "too-early-1")
+    work.drive()
+    assert not RecoveryPoint.objects.exists() and RpoHistory.objects.filter(replication=old).exists()
+    again = protect(cast, [vm], "order-again")
+    new = Replication.objects.exclude(pk=old.pk).get()
+    assert (new.order, new.cancelled_at, new.failed_in) == (again, None, "")
+    assert new.protected_at and old.protected_at and new.protected_at > old.protected_at
+    assert VM.objects.get(pk=vm.pk).order_number == again.number
+    assert not list(activity.faults())
+
+
+def test_a_vm_that_vanished_keeps_its_replication_until_somebody_stops_it(cast: Cast) -> None:
+    (vm,) = servers(cast, "web-01")
+    protect(cast, [vm])
+    VM.objects.filter(pk=vm.pk).update(vanished_at=clock.now())
+    work.drive()
+    assert state_of(vm) == ("protected", "protected")
+    with pytest.raises(ProtectedError):
+        vm.delete()
+    stop_replication(cast.actor("priya"), [vm.uuid])
+    work.drive()
+    assert state_of(vm) == ("stopped", "none")
+    refused = refusal(Conflict, place_order, cast.actor("priya"), [vm.uuid], KEY)
+    assert "not found in DFW01 any more" in refused.message
