@@ -25,6 +25,12 @@ WORDS: dict[str, str] = {
     "replication.rpo_behind": "found the RPO behind its target",
     "replication.caught_up": "found the RPO within its target again",
     "replication.outcome_unknown": "couldn't tell the outcome, Support looks into it",
+    "replication.asked": "asked about it, it waits for the answer",
+    "replication.answered": "answered Support's question",
+    "replication.set_going": "set it going again",
+    "replication.settled": "settled the outcome that was unknown",
+    "order.late": "found the order later than promised",
+    "order.promised": "gave a new date for the order",
     # Failovers
     "ticket.request": "sent a failover request",
     "ticket.approve": "approved",
@@ -48,6 +54,10 @@ WORDS: dict[str, str] = {
     "failover.source_silent": "found the source silent, went on unplanned",
     "failover.fenced": "stopped the source and barred it from starting",
     "failover.outcome_unknown": "couldn't tell the outcome, Support looks into it",
+    # Outages
+    "outage.declared": "declared an outage",
+    "outage.updated": "said more of the outage",
+    "outage.over": "said that the outage is over",
     # Conversations
     "conversation.opened": "opened a conversation",
     "conversation.closed": "closed the conversation",
@@ -134,6 +144,9 @@ NAMES = ("person", "name", "email", "code", "prefix")  # the facts that name wha
 DETAILS = {
     "query": "For", "model": "Among", "file": "File", "roles": "Roles", "permissions": "Permissions",
     "permission": "Permission", "means": "With", "of": "Of",
+    "site": "Site", "title": "Title", "on_it": "VMs on it", "protected": "Protected of these",
+    "running_there": "Running there in a failover", "protected_towards": "Protected towards it",
+    "elsewhere": "Running elsewhere already", "accounts": "Accounts told",
 }  # fmt: skip
 LABELS = {
     "totp": "authenticator app", "recovery_codes": "recovery code", "mfa": "second factor", **dict(Permission.choices),

@@ -1,21 +1,26 @@
 """What workers do for replications: accept, provision, stop, collect recovery points, raise flags."""
 
 from replication.tasks.asking import Answers, ProviderDuty, ask
-from replication.tasks.listing import UNPROTECTED, list_as
+from replication.tasks.listing import UNPROTECTED, list_as, list_lines
 from replication.tasks.points import Collect, RaiseFlags, caught_up, prune, watch
-from replication.tasks.provisioning import Accept, Provision
+from replication.tasks.promise import KeepPromise
+from replication.tasks.provisioning import ANEW, SETTLED, Accept, Provision
 
 __all__ = [
+    "ANEW",
+    "SETTLED",
     "UNPROTECTED",
     "Accept",
     "Answers",
     "Collect",
+    "KeepPromise",
     "ProviderDuty",
     "Provision",
     "RaiseFlags",
     "ask",
     "caught_up",
     "list_as",
+    "list_lines",
     "prune",
     "watch",
 ]
