@@ -246,7 +246,10 @@ class Change:
     def note(
         self, subjects: QuerySet[Any], event: str, *, from_state: str = "", to_state: str = "", **facts: Any
     ) -> None:
-        """Writes one Activity row per subject when the transaction ends; `facts` stand on each."""
+        """Writes one Activity row per subject when the transaction ends; `facts` stand on each.
+
+        A fact may be an expression over the subject, F("on_it"): then each row has its own.
+        """
         self._batch.entries.append(Entry(subjects, event, self.actor, self.reason, from_state, to_state, facts))
 
     def tally(self, account_id: int, counter: str, difference: int) -> None:

@@ -10,11 +10,12 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Aggregate, Count, F, Func, QuerySet, TextField, Value
+from django.db.models import Aggregate, Count, F, Func, JSONField, QuerySet, TextField, Value
 from django.db.models import fields as column
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce, Left
+from django.db.models.functions import Cast, Coalesce, JSONObject, Left
 
 from accounts.models import Activity, Head, Seal
 from ampdr.lifecycle import Actor, Entry, LastChange, Tallies
@@ -73,7 +74,7 @@ def _insert(entry: Entry, batch: uuid.UUID, at: datetime) -> None:
         "from_state": _text(entry.from_state),
         "to_state": _text(entry.to_state),
         "reason": _text(entry.reason),
-        "facts": Value(dict(entry.facts), output_field=Activity._meta.get_field("facts")),
+        "facts": _facts(entry.facts),
     }
     found: dict[str, Combinable] = {
         "account": F(road["account"]) if "account" in road else Value(None, output_field=column.BigIntegerField()),
@@ -88,6 +89,19 @@ def _insert(entry: Entry, batch: uuid.UUID, at: datetime) -> None:
 
 def _text(words: str) -> Value:
     return Value(words, output_field=TextField())
+
+
+def _facts(facts: Mapping[str, Any]) -> Combinable:
+    """The same on every row; a fact that is an expression, such as F("on_it"), is read from each subject."""
+    own = {name: fact for name, fact in facts.items() if hasattr(fact, "resolve_expression")}
+    alike = Value({name: facts[name] for name in facts.keys() - own.keys()}, output_field=JSONField())
+    return _Joined(Cast(alike, JSONField()), JSONObject(**own)) if own else alike
+
+
+class _Joined(Func):
+    """Two JSON objects as one."""
+
+    template, arg_joiner, output_field = "(%(expressions)s)", " || ", JSONField()
 
 
 class _RowText(Func):

@@ -23,6 +23,7 @@ WORDS: dict[str, str] = {
     "replication.stop": "cancelled replication",
     "replication.finish": "removed replication",
     "replication.rpo_behind": "found the RPO behind its target",
+    "replication.source_unreachable": "found the RPO behind its target, the source is unreachable",
     "replication.caught_up": "found the RPO within its target again",
     "replication.outcome_unknown": "couldn't tell the outcome, Support looks into it",
     "replication.asked": "asked about it, it waits for the answer",

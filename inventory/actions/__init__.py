@@ -4,10 +4,14 @@ from inventory.actions.affected import Counts, affected, affected_here, groups, 
 from inventory.actions.choices import chosen, keep
 from inventory.actions.listing import add, count_new, relist, remove
 from inventory.actions.outages import close, declare, update
+from inventory.actions.reports import AT_MOST, KINDS, Taken, report
 from inventory.actions.sites import save_site
 
 __all__ = [
+    "AT_MOST",
+    "KINDS",
     "Counts",
+    "Taken",
     "add",
     "affected",
     "affected_here",
@@ -20,6 +24,7 @@ __all__ = [
     "outages_of",
     "relist",
     "remove",
+    "report",
     "save_site",
     "update",
 ]

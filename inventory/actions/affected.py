@@ -88,14 +88,14 @@ def _counted(sites: Collection[Site], accounts: Collection[int] | None) -> dict[
     about = about if accounts is None else about.filter(account__in=accounts)
     rows = about.order_by().values_list("account", "site", "protected_to").annotate(
         in_place=Count("pk", filter=IN_PLACE), copied=Count("pk", filter=IN_PLACE & Q(protection__in=COPIED)),
-        stand_ins=Count("pk", filter=~Q(role=Role.PRIMARY)), hidden=Count("pk", filter=ELSEWHERE),
+        standing_in=Count("pk", filter=~Q(role=Role.PRIMARY)), hidden=Count("pk", filter=ELSEWHERE),
         copying=Count("pk", filter=COPYING),
     )  # fmt: skip
     found: dict[tuple[int, int], list[Counts]] = defaultdict(list)
-    for account, at, towards, in_place, copied, stand_ins, hidden, copying in rows:
+    for account, at, towards, in_place, copied, standing_in, hidden, copying in rows:
         for site in sites:
             if site.pk == at:
-                found[account, site.pk].append(Counts(in_place, copied, stand_ins, 0, hidden))
+                found[account, site.pk].append(Counts(in_place, copied, standing_in, 0, hidden))
             elif site.code == towards:
                 found[account, site.pk].append(Counts(protected_towards=copying))
     added = {key: Counts(*map(sum, zip(*parts, strict=True))) for key, parts in found.items()}

@@ -10,10 +10,13 @@ from notices.actions.conversations import (
     lock_conversations,
     may_write,
     need_write,
+    on_answer,
     open_conversation,
     open_for_ticket,
     readable,
     show_words,
+    text_of,
+    title_of,
     write,
 )
 
@@ -27,9 +30,12 @@ __all__ = [
     "lock_conversations",
     "may_write",
     "need_write",
+    "on_answer",
     "open_conversation",
     "open_for_ticket",
     "readable",
     "show_words",
+    "text_of",
+    "title_of",
     "write",
 ]

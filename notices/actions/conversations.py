@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from ampdr.numbers import next_number
 from notices.models import Conversation, Message, Turn
 
 LONGEST, LONGEST_TITLE = 4000, 200
+LONGEST_ANSWER, MOST_ANSWERS = 120, 8
 LOOK_AGAIN = "Please correct what is marked."
 Kind = Conversation.Kind
 OF_REPLICATION = (Kind.FAILOVER, Kind.ORDER)  # left out for whoever lacks Read Server Replication (rule 4)
@@ -64,6 +65,8 @@ class Opening:
     title: str
     text: str
     about: str = ""  # the number of the order, where it is about one
+    answers: tuple[str, ...] = ()  # short ones of which the customer may choose
+    vms: int = 0  # about how many
 
 
 def open_conversation(actor: Actor, said: Opening, key: str, account_id: int = 0) -> Conversation:
@@ -81,7 +84,7 @@ def open_conversation(actor: Actor, said: Opening, key: str, account_id: int = 0
         made = Conversation.objects.create(
             account_id=actor.account_id, number=next_number("T"), kind=said.kind, about=said.about, title=title,
             opened_by_id=actor.person_id, opened_at=change.at, updated_at=change.at, turn_since=change.at,
-            turn=_turn_after(actor),
+            turn=_turn_after(actor), answers=list(said.answers), vms=said.vms,
         )  # fmt: skip
         _add_message(actor, change, made, text)
         change.note(Conversation.objects.filter(pk=made.pk), "conversation.opened", about=said.kind)
@@ -106,6 +109,8 @@ def write(actor: Actor, conversation: Conversation, text: str, key: str) -> None
         receipt = receive(inside, key, ["message", conversation.number, text])
         if receipt.made:
             return
+        if conversation.kind in _heard and not actor.staff:
+            _heard[conversation.kind](change, conversation)
         now = _locked(conversation)
         message = _add_message(inside, change, now, text)
         turn = _turn_after(actor)
@@ -115,6 +120,17 @@ def write(actor: Actor, conversation: Conversation, text: str, key: str) -> None
         change.note(Message.objects.filter(pk=message.pk), "message.written")
         receipt.made = conversation.number
         receipt.save(update_fields=["made"])
+
+
+_heard: dict[str, Callable[[Change, Conversation], None]] = {}
+
+
+def on_answer(kind: str, hear: Callable[[Change, Conversation], None]) -> None:
+    """From now on `hear` is called in the transaction in which a customer writes in a conversation of this kind.
+
+    Before the conversation is locked: what lies above, and waits for the answer, comes first in the order of locks.
+    """
+    _heard[kind] = hear
 
 
 def close(actor: Actor, conversation: Conversation, seen: int) -> None:
@@ -165,7 +181,12 @@ def faults_of(said: Opening) -> dict[str, str]:
     wrong_kind = "" if known else "Choose what it is about."
     if known and (not is_order(said.about) if said.kind == Kind.ORDER else said.about):
         wrong_kind = "Say which order, by its number."
-    found = {"kind": wrong_kind, "title": title_of(said.title)[1], "text": text_of(said.text)[1]}
+    wrong_answers = next((wrong for one in said.answers if (wrong := title_of(one, LONGEST_ANSWER)[1])), "")
+    if len(said.answers) > MOST_ANSWERS:
+        wrong_answers = f"Offer {MOST_ANSWERS} answers at most."
+    found = {
+        "kind": wrong_kind, "title": title_of(said.title)[1], "text": text_of(said.text)[1], "answers": wrong_answers,
+    }  # fmt: skip
     return {name: words for name, words in found.items() if words}
 
 
@@ -174,23 +195,23 @@ def is_order(number: str) -> bool:
     return bool(re.fullmatch(r"RO-[0-9]{1,12}", number))
 
 
-def title_of(typed: str) -> tuple[str, str]:
+def title_of(typed: str, longest: int = LONGEST_TITLE) -> tuple[str, str]:
     """One line, and what is wrong with it."""
     title = typed.strip()
     if not title:
         return title, "Say in a few words what it is about."
-    if len(title) > LONGEST_TITLE:
-        return title, f"Shorten it to {LONGEST_TITLE} characters."
+    if len(title) > longest:
+        return title, f"Shorten it to {longest} characters."
     return title, _unprintable(title, allowed="")
 
 
-def text_of(typed: str) -> tuple[str, str]:
+def text_of(typed: str, longest: int = LONGEST) -> tuple[str, str]:
     """Plain text with its line breaks, and what is wrong with it."""
     text = typed.replace("\r\n", "\n").replace("\r", "\n").strip()
     if not text:
         return text, "Write something first."
-    if len(text) > LONGEST:
-        return text, f"This has {len(text):,} characters. Shorten it to {LONGEST:,}, or send it in parts."
+    if len(text) > longest:
+        return text, f"This has {len(text):,} characters. Shorten it to {longest:,}, or send it in parts."
     return text, _unprintable(text, allowed="\n\t")
 
 
