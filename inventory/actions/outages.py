@@ -96,8 +96,9 @@ def _tell(change: Change, outage: Outage, text: str, key: str, event: str) -> No
     OutageTold.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["outage", "account"], update_fields=["at", *Counts._fields]
     )
-    facts: dict[str, Any] = {"site": outage.site.code, "title": outage.title, "started_at": outage.started_at.isoformat()}
-    facts |= {"over_at": outage.over_at.isoformat()} if outage.over_at else {}
+    times = {"started_at": outage.started_at, "over_at": outage.over_at}
+    facts: dict[str, Any] = {"site": outage.site.code, "title": outage.title}
+    facts |= {name: moment.isoformat() for name, moment in times.items() if moment}
     change.note(before, f"outage.{event}", **facts | {name: F(name) for name in Counts._fields})
     change.note(Outage.objects.filter(pk=outage.pk), f"outage.{event}", **facts, accounts=len(rows))
 
