@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
@@ -50,6 +51,23 @@ class ServiceLevel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """The same in words, and what no constraint can say: targets are whole minutes, and one level is the default."""
+        wrong = {}
+        for name in ("rpo_target", "rpo_minimum"):
+            if getattr(self, name) % timedelta(minutes=1) or not timedelta() < getattr(self, name) <= timedelta(days=1):
+                wrong[name] = "A whole number of minutes, 24 hours at most."
+        if not wrong and self.rpo_target < self.rpo_minimum:
+            wrong["rpo_target"] = "The target is at least the smallest one that may be asked for."
+        if not self.retention_hours:
+            wrong["retention_hours"] = "Points are kept for an hour at least."
+        if self.is_default and not self.offered:
+            wrong["offered"] = "The default level is offered."
+        if not self.is_default and ServiceLevel.objects.filter(pk=self.pk, is_default=True).exists():
+            wrong["is_default"] = "One level is the default. Make another one the default instead."
+        if wrong:
+            raise ValidationError(wrong)
 
 
 class Order(Driven):
