@@ -1,7 +1,7 @@
 """What people may do with replication: order it, stop it, and, as Support, retry what failed."""
 
 from replication.actions.billing import BILLED, Line, Month, bill, bill_line, billable, billable_days
-from replication.actions.levels import furnish
+from replication.actions.levels import Terms, agree, furnish, offered_levels, save_level, why_not_target
 from replication.actions.notices import register_notices
 from replication.actions.ordering import choose, place_order, refuse_unorderable
 from replication.actions.standing import Progress, progress, progress_of, progress_of_orders
@@ -13,12 +13,15 @@ __all__ = [
     "Line",
     "Month",
     "Progress",
+    "Terms",
+    "agree",
     "bill",
     "bill_line",
     "billable",
     "billable_days",
     "choose",
     "furnish",
+    "offered_levels",
     "place_order",
     "progress",
     "progress_of",
@@ -26,5 +29,7 @@ __all__ = [
     "refuse_unorderable",
     "register_notices",
     "retry_replication",
+    "save_level",
     "stop_replication",
+    "why_not_target",
 ]
