@@ -47,11 +47,15 @@ class Move(NamedTuple):
 
 
 class Lifecycle:
-    """The states of one kind of subject and the moves between them."""
+    """The states of one kind of subject and the moves between them.
 
-    def __init__(self, kind: str, states: Sequence[State], moves: Sequence[Move]) -> None:
+    A subject begins in the first state, or, if it was at work elsewhere before it was brought here, as `adopted`.
+    """
+
+    def __init__(self, kind: str, states: Sequence[State], moves: Sequence[Move], adopted: str = "") -> None:
         self.kind = kind
         self.initial = states[0].name
+        self.adopted = adopted
         self.states = {state.name: state for state in states}
         self.moves = {move.name: move for move in moves}
         LIFECYCLES[kind] = self
@@ -242,6 +246,11 @@ class Change:
         """Writes down that these subjects were just inserted, in their first state."""
         life: Lifecycle = subjects.model.LIFECYCLE
         self.note(subjects, f"{life.kind}.{event}", to_state=life.initial, **facts)
+
+    def adopt(self, subjects: QuerySet[Any], event: str, **facts: Any) -> None:
+        """Writes down that these subjects were just inserted as they were elsewhere, in their `adopted` state."""
+        life: Lifecycle = subjects.model.LIFECYCLE
+        self.note(subjects, f"{life.kind}.{event}", to_state=life.adopted, **facts)
 
     def note(
         self, subjects: QuerySet[Any], event: str, *, from_state: str = "", to_state: str = "", **facts: Any

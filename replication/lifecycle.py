@@ -1,6 +1,7 @@
 """Replication, the service on one VM.
 
 Ordered -> Provisioning -> Protected <-> Paused;  Provisioning | Protected | Failed -> Stopping -> Stopped
+Generation 3's replications come as Protected: they were, before they were brought here.
 """
 
 from ampdr.lifecycle import Lifecycle, Move, State
@@ -28,4 +29,5 @@ REPLICATION = Lifecycle(
         Move("stop", ("provisioning", "protected", "failed"), "stopping", "customer"),
         Move("finish", ("stopping",), "stopped", "worker"),
     ],
+    adopted="protected",
 )

@@ -57,12 +57,12 @@ def _written_by_call(call: ast.Call) -> Found:
 
 
 def _written_by_columns(columns: ast.Dict) -> Found:
-    """{"state": Value(...), ...} becomes an INSERT or UPDATE; the first state of a lifecycle may stand there."""
+    """{"state": Value(...), ...} becomes an INSERT or UPDATE; a state in which its subjects begin may stand there."""
     for key, value in zip(columns.keys, columns.values, strict=True):
         if not (isinstance(key, ast.Constant) and key.value == "state" and isinstance(value, ast.Call)):
             continue
-        if called(value) == "Value" and getattr(value.args[0], "attr", "") != "initial":
-            yield columns.lineno, 'a column "state" that is not the first one of its lifecycle'
+        if called(value) == "Value" and getattr(value.args[0], "attr", "") not in ("initial", "adopted"):
+            yield columns.lineno, 'a column "state" in which no subject of its lifecycle begins'
 
 
 def hidden_imports(tree: ast.AST) -> Found:

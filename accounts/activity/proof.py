@@ -140,7 +140,8 @@ def _faults_of_counters() -> Iterator[str]:
 
 
 def _faults_of_paths(life: Lifecycle) -> Iterator[str]:
-    """Every recorded move must be in the table, each start where the one before it ended, and the row be there now.
+    """Every recorded move must be in the table, each start where the one before it ended (the first one in a state in
+    which subjects begin), and the row be there now.
 
     Of what was closed into files the path goes on from the state before the oldest kept row.
     """
@@ -151,7 +152,8 @@ def _faults_of_paths(life: Lifecycle) -> Iterator[str]:
     fields = ("subject_id", "account", "event", "from_state", "to_state")
     for subject, account, event, source, target in rows.values_list(*fields).iterator():
         known = at.get(subject, source if account in closed else "")
-        if (source and (event, source, target) not in moves) or known != source:
+        fits = (event, source, target) in moves if source else target in (life.initial, life.adopted)
+        if not fits or known != source:
             yield f"{life.kind} {subject}: {event} from {source} to {target} is no move of the table."
         at[subject] = target
     yield from _faults_of_states(life, at)

@@ -39,6 +39,8 @@ def as_data(life: Lifecycle) -> dict[str, Any]:
 def as_table(life: Lifecycle) -> str:
     word = {name: state.word for name, state in life.states.items()}
     lines = [f"## {life.kind.capitalize()}", "", f"Begins as {word[life.initial]}.", ""]
+    if life.adopted:
+        lines[2] += f" What was at work elsewhere before it was brought here begins as {word[life.adopted]}."
     lines += ["| Move | From | To | By |", "| --- | --- | --- | --- |"]
     for move in life.moves.values():
         sources = ", ".join(word[source] for source in move.sources)
