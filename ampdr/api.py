@@ -197,6 +197,7 @@ urlpatterns = [
     path("v1/schema/", Schema.as_view(), name="api-schema"),
     path(ACCOUNT, include("replication.api")),
     path(ACCOUNT, include("failover.api")),
+    path(ACCOUNT, include("inventory.api.accounts")),
     path("v1/sites/<str:site>/", include("inventory.api")),
     re_path("", nowhere, name="api-nowhere"),
 ]

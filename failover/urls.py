@@ -2,14 +2,17 @@
 
 from django.urls import path
 
-from failover.views import lists, request, ticket, tickets, vm
+from failover.screens.security import FIM, MALWARE, PATCHING
+from failover.views import lists, request, security, ticket, tickets, vm
 
 urlpatterns = [
     path("", lists.overview, name="overview-redirect"),
     path("vms/", lists.vms, name="vms"),
     path("vms/<slug:slug>/", vm.detail, name="vm"),
     path("vms/<slug:slug>/test/", vm.test, name="vm-test"),
-    path("security/fim/", lists.fim, name="fim"),
+    path("security/fim/", security.screen, {"part": FIM}, name="fim"),
+    path("security/malware/", security.screen, {"part": MALWARE}, name="malware"),
+    path("security/patching/", security.screen, {"part": PATCHING}, name="patching"),
     path("failovers/", tickets.index, name="failovers"),
     path("failovers/new/", request.choose, name="failover-new"),
     path("failovers/new/confirm/", request.confirm, name="failover-confirm"),

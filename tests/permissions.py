@@ -63,6 +63,8 @@ vms                  GET       -                             in    200      200 
 vm                   GET       {web}                         in    200/404  200/404  200/404  200/404  404      404
 vm-test              GET       {tested}                      in    200/404  200/404  200/404  200/404  404      404
 fim                  GET       -                             in    200      200      200      200      404      404
+malware              GET       -                             in    200      200      403      403      404      404
+patching             GET       -                             in    200      200      403      403      404      404
 notifications        GET       -                             in    200      200      200      200      404      404
 notifications-read   POST      -                             in    302      302      302      302      404      404
 notifications-read   POST      ;notice={notices_notice}      in    302/404  404      404      404      404      404
@@ -129,6 +131,8 @@ ask-access           GET       -                             in    405      405 
 api-schema           GET       -                             200   200      200      200      200      200      200
 api-nowhere          GET,POST  -                             404   404      404      404      404      404      404
 api-site             GET       DFW01                         401   401      401      401      401      401      401
+api-site-reports     POST      DFW01                         401   401      401      401      401      401      401
+api-account-reports  POST      -                             401   401      401      401      401      401      401
 api-vms              GET       -                             401   200      200      200      200      404      404
 api-vm               GET       {web_uuid}                    401   200/404  200/404  200/404  200/404  404      404
 api-orders           GET       -                             401   200      200      200      403      404      404
@@ -221,6 +225,9 @@ api-nowhere          GET,POST  -                             404     404     404
 api-site             GET       DFW01                         401     401     401     401     401     401     200
 api-site             GET       PHX01                         401     401     401     401     401     401     404
 api-site             GET       XXX99                         401     401     401     401     401     401     404
+api-site-reports     POST      DFW01                         401     401     401     401     401     401     403
+api-site-reports     POST      XXX99                         401     401     401     401     401     401     403
+api-account-reports  POST      -                             401     401     401     401     401     401     403
 api-vms              GET       -                             200     200     200     401     200     404     401
 api-vm               GET       {web_uuid}                    200/404 200/404 200/404 401     200/404 404     401
 api-orders           GET       -                             200     200     403     401     200     404     401
@@ -257,6 +264,8 @@ vms                  GET       -                             403      200      4
 vm                   GET       {web}                         403/403  200/404  403/403
 vm-test              GET       {tested}                      403/403  200/404  403/403
 fim                  GET       -                             403      200      403
+malware              GET       -                             403      200      403
+patching             GET       -                             403      200      403
 notifications        GET       -                             200      200      200
 notifications-read   POST      -                             302      302      302
 notifications-read   POST      ;notice={notices_notice}      404      404      404

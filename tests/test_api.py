@@ -364,7 +364,7 @@ def test_the_document_says_what_every_call_may_answer(db: None) -> None:
             if "{account}" not in address:
                 continue
             assert {"401", "403", "404", "503"} <= set(operation["responses"])
-            assert operation["security"] in ([{"token": []}, {"session": []}], [{"session": []}])
+            assert operation["security"] in ([{"token": []}, {"session": []}], [{"session": []}], [{"machine": []}])
             keys = [one for one in operation["parameters"] if one["name"] == "Idempotency-Key"]
             assert bool(keys) == (method != "get"), address
             if keys and operation["operationId"] in ("place_order", "request_failover", "request_termination"):

@@ -26,7 +26,8 @@ from replication.models import Order, Replication
 from tests.cast import Cast, join, make_person, make_vms, say_yes, sign_in
 
 LISTS = (
-    "vms", "fim", "replication", "replication-none", "orders", "failovers", "tickets", "notifications", "activity",
+    "vms", "fim", "malware", "patching", "replication", "replication-none", "orders", "failovers", "tickets",
+    "notifications", "activity",
 )  # fmt: skip
 STILL = ("users", "roles", "authorized-users")  # lists that don't look again by themselves
 LIST, PAGE, STAFF, SAME = 6, 10, 12, 3  # SAME: session, person, membership with the account's head

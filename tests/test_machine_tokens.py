@@ -132,9 +132,10 @@ def test_no_person_gets_in_at_a_machines_door(cast: Cast) -> None:
 def test_no_machine_gets_in_at_a_persons_door(cast: Cast) -> None:
     for caller in (machine(), machine(account=cast.northwind), machine("security_reports", account=cast.northwind)):
         for method, paths in the_document()["paths"].items():
+            people = [verb for verb in paths if paths[verb].get("security") != [{"machine": []}]]
             if "{account}" in method:
                 address = re.sub(r"\{\w+\}", "x", method.replace("{account}", "northwind"))
-                for verb in paths:
+                for verb in people:
                     assert said(caller.call(verb.upper(), address)) == (401, "invalid_token"), (verb, address)
         page = Client().get("/northwind/vms/", headers=caller.headers)
         assert page.status_code == 302 and page["Location"].startswith("/sign-in/")

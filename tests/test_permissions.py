@@ -264,8 +264,8 @@ def ask(client: Client, row: Row, things: Things, account: str = "northwind", ke
 
 
 def inside(row: Row) -> bool:
-    """Whether its address lies below an account."""
-    return ":account>" in ROUTES.get(row.route, "")
+    """Whether its address lies below an account, at a person's door: a machine's says 401 to every person."""
+    return ":account>" in ROUTES.get(row.route, "") and set(row.cells.values()) != {"401"}
 
 
 def expected(cell: str) -> list[str]:

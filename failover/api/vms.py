@@ -19,6 +19,7 @@ from ampdr.lifecycle import Actor
 from failover.lifecycle import FAILOVER, OPEN
 from failover.models import Failover
 from failover.screens.query import Filters, listed, rows
+from failover.screens.security import SECURITY, Part, readable, worst
 from inventory.models import GROUPS, PROTECTIONS, VM, Role
 
 
@@ -28,6 +29,38 @@ class FailoverName(serializers.Serializer[Any]):
     number = serializers.CharField()
     kind = serializers.ChoiceField(["live", "test"])
     state = serializers.ChoiceField([choice for choice in FAILOVER.choices() if choice[0] in OPEN])
+
+
+STATUSES = [(one.name, one.word) for one in SECURITY.values()]
+
+
+class PartShape(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(STATUSES)
+    reported_at = serializers.DateTimeField(allow_null=True, help_text="null: never")
+
+
+class FimShape(PartShape):
+    fim_changes = serializers.IntegerField(help_text="in the 24 hours before the report")
+
+
+class MalwareShape(PartShape):
+    malware_agent = serializers.CharField()
+    malware_scan_at = serializers.DateTimeField(allow_null=True)
+    malware_findings = serializers.IntegerField()
+
+
+class PatchingShape(PartShape):
+    patches_missing = serializers.IntegerField()
+    patches_critical = serializers.IntegerField()
+
+
+class SecurityShape(serializers.Serializer[Any]):
+    """The worst of its parts, and each part with Read FIM, Read AVAM and Read OS Packages; without any, null."""
+
+    status = serializers.ChoiceField(STATUSES)
+    fim = FimShape(required=False)
+    malware = MalwareShape(required=False)
+    patching = PatchingShape(required=False)
 
 
 class VmShape(serializers.Serializer[Any]):
@@ -48,6 +81,7 @@ class VmShape(serializers.Serializer[Any]):
     address = serializers.IPAddressField(allow_null=True)
     generation = serializers.IntegerField()
     power = serializers.ChoiceField(["on", "off"])
+    security = SecurityShape(allow_null=True)
     group = serializers.ChoiceField([(one.name, one.word) for one in GROUPS.values()], required=False)
     protection = serializers.ChoiceField([(one.name, one.word) for one in PROTECTIONS.values()], required=False)
     protected_to = serializers.CharField(required=False)
@@ -71,7 +105,18 @@ class VmPages(Body):
     before = Text(max_length=600, required=False, default="")
 
 
-def vm_row(vm: VM) -> dict[str, Any]:
+def security_of(actor: Actor, vm: VM) -> dict[str, Any] | None:
+    """How its security stands, as far as this caller may read of it."""
+    state = worst(actor, vm)
+    return state and {"status": state.name, **{part.name: part_of(part, vm) for part in readable(actor)}}
+
+
+def part_of(part: Part, vm: VM) -> dict[str, Any]:
+    facts = {column.field: getattr(vm, column.field) for column in part.columns if column.field != part.reported}
+    return {"status": part.status_of(vm).name, "reported_at": part.reported_at(vm), **facts}
+
+
+def vm_row(actor: Actor, vm: VM) -> dict[str, Any]:
     """What whoever may read VMs sees: the right rows, names and kinds, nothing of replication."""
     stand_in = vm.original is not None
     return {
@@ -87,12 +132,13 @@ def vm_row(vm: VM) -> dict[str, Any]:
         "address": vm.address,
         "generation": vm.generation,
         "power": vm.power,
+        "security": security_of(actor, vm),
     }
 
 
-def vm_row_with_replication(vm: VM, failover: dict[str, Any] | None) -> dict[str, Any]:
+def vm_row_with_replication(actor: Actor, vm: VM, failover: dict[str, Any] | None) -> dict[str, Any]:
     return {
-        **vm_row(vm),
+        **vm_row(actor, vm),
         "group": vm.group,
         "protection": vm.protection,
         "protected_to": vm.protected_to,
@@ -108,9 +154,9 @@ def vm_row_with_replication(vm: VM, failover: dict[str, Any] | None) -> dict[str
 
 def vm_rows(actor: Actor, vms: Sequence[VM]) -> list[dict[str, Any]]:
     if not actor.can(Permission.READ_REPLICATION):
-        return [vm_row(vm) for vm in vms]
+        return [vm_row(actor, vm) for vm in vms]
     failovers = failovers_of(vms)
-    return [vm_row_with_replication(vm, failovers.get(vm.made_by or vm.pk)) for vm in vms]
+    return [vm_row_with_replication(actor, vm, failovers.get(vm.made_by or vm.pk)) for vm in vms]
 
 
 def failovers_of(vms: Sequence[VM]) -> dict[object, dict[str, Any]]:

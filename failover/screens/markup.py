@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from ampdr.lifecycle import State
 from ampdr.templatetags.ampdr import age, ago, day, duration, pill, route, vm_icon, when, whole
 from failover.screens.row import Way
+from failover.screens.security import Column, Part
 from inventory.models import VM, Role
 
 NONE = "—"
@@ -33,7 +34,6 @@ class Line:
     beneath: bool
     why_not: str
     failover: str
-    status: State
 
 
 def vms_row(line: Line, picks: bool, tells: bool) -> SafeString:
@@ -54,20 +54,27 @@ def vms_row(line: Line, picks: bool, tells: bool) -> SafeString:
     return _row(line, cells)
 
 
-def fim_row(line: Line, tells: bool) -> SafeString:
-    """A row of FIM; `tells`: with the failover that a stand-in belongs to."""
-    vm = line.vm
-    changes = str(vm.fim_changes) if vm.fim_report_at else NONE
-    seen = when(vm.fim_report_at) if vm.fim_report_at else "never"
+def security_row(line: Line, part: Part, tells: bool) -> SafeString:
+    """A row of a screen of security; `tells`: with the failover that a stand-in belongs to."""
     cells = [
         _name(line),
-        f'<td role="cell" class="st"><span>{pill(line.status)}</span></td>',
+        f'<td role="cell" class="st"><span>{pill(part.status_of(line.vm))}</span></td>',
         f'<td role="cell" class="lb" data-l=""><span class="nowrap">{escape(line.location)}</span></td>',
         _failover(line) if tells else "",
-        f'<td role="cell" class="num lb c1" data-l="Changes"><span>{changes}</span></td>',
-        f'<td role="cell" class="num lb r" data-l="Seen"><span>{seen}</span></td>',
     ]
+    for place, column in enumerate(part.columns):
+        look = ("lb" if column.kind == "text" else "num lb") + (" r" if place % 2 else " c1")  # in twos on a phone
+        said = fact(part, column, line.vm)
+        cells.append(f'<td role="cell" class="{look}" data-l="{column.short}"><span>{said}</span></td>')
     return _row(line, cells)
+
+
+def fact(part: Part, column: Column, vm: VM) -> SafeString:
+    """What the last report said, if there was one."""
+    said = getattr(vm, column.field)
+    if column.kind == "time":
+        return when(said) if said else mark_safe("never")
+    return mark_safe(escape(said) if part.reported_at(vm) and said != "" else NONE)
 
 
 def _row(line: Line, cells: Sequence[str]) -> SafeString:

@@ -21,7 +21,7 @@ from ampdr.errors import Invalid
 from ampdr.lifecycle import Actor
 from ampdr.pages import Place
 from failover.models import Failover
-from failover.screens.security import SECURITY, fim_status
+from failover.screens.security import BY_PERMISSION, SECURITY, readable
 from inventory.models import GROUPS, VM, Role, Site
 
 SIZES = (25, 50, 100)
@@ -37,6 +37,7 @@ class Filters:
 
     state: str = ""
     status: str = ""
+    failover: str = ""  # "yes": only VMs that a failover made
     site: str = ""
     q: str = ""
     size: int = SIZE
@@ -51,8 +52,9 @@ class Filters:
         size = query.get("size", "")
         return cls(
             state=_known(asked.get("state", ""), GROUPS), status=_known(asked.get("status", ""), SECURITY),
-            site=asked.get("site", "").upper(), q=asked.get("q", ""), after=query.get("after", ""),
-            before=query.get("before", ""), size=next((one for one in SIZES if str(one) == size), SIZE),
+            failover=_known(asked.get("failover", ""), {"yes": True}), site=asked.get("site", "").upper(),
+            q=asked.get("q", ""), after=query.get("after", ""), before=query.get("before", ""),
+            size=next((one for one in SIZES if str(one) == size), SIZE),
         )  # fmt: skip
 
     def link(self, **other: Any) -> str:
@@ -63,7 +65,7 @@ class Filters:
         )
 
     def __bool__(self) -> bool:
-        return bool(self.state or self.status or self.site or self.q)
+        return bool(self.state or self.status or self.failover or self.site or self.q)
 
 
 def _known(value: str, words: Mapping[str, Any]) -> str:
@@ -82,13 +84,16 @@ class Page:
 def rows(actor: Actor, permission: str, filters: Filters) -> Page:
     """One page of the rows that this actor may see under `permission`, in one statement whatever their number.
 
-    Raises Forbidden. Without Read Server Replication the filter by state does nothing: it would tell of replication.
+    Raises Forbidden. Without Read Server Replication the filters by state and by failover do nothing: they would tell
+    of replication. A status is that of the part of security which `permission` opens.
     """
     found = listed(actor, permission)
     if filters.state and actor.can(Permission.READ_REPLICATION):
         found = found.filter(group=filters.state)
-    if filters.status:
-        found = found.filter(Q(fim=filters.status))
+    if filters.failover and actor.can(Permission.READ_REPLICATION):
+        found = found.exclude(role=Role.PRIMARY)
+    if filters.status and permission in BY_PERMISSION:
+        found = found.filter(**{BY_PERMISSION[Permission(permission)].name: filters.status})
     if filters.site:
         found = found.filter(site__code=filters.site)
     if filters.q:
@@ -97,11 +102,12 @@ def rows(actor: Actor, permission: str, filters: Filters) -> Page:
 
 
 def listed(actor: Actor, permission: str) -> QuerySet[VM]:
-    """The VMs as they are listed now, each with its FIM status (`fim`).
+    """The VMs as they are listed now, each with the status of every part of security that this actor may read.
 
     For who may know it also a test's end date, and on an original the state of the test beside it.
     """
-    found = VM.objects.visible_to(actor, permission).filter(shown=True).annotate(fim=fim_status())
+    found = VM.objects.visible_to(actor, permission).filter(shown=True)
+    found = found.annotate(**{part.name: part.status() for part in readable(actor)})
     if actor.can(Permission.READ_REPLICATION):
         maker = Failover.objects.filter(uuid=OuterRef("made_by"))
         test = VM.objects.filter(original=OuterRef("pk"), role=Role.TEST)

@@ -18,12 +18,14 @@ from ampdr.views import page_or_part, unchanged
 from failover.lifecycle import SHOWN, STARTED
 from failover.models import Failover, Kind
 from failover.screens import listed, row
-from failover.screens.security import SECURITY
+from failover.screens.markup import fact
+from failover.screens.security import readable, worst
 from inventory.models import VM, Role
 from replication.models import RecoveryPoint, Replication
 
 EVENTS = {
     "order": "Replication was ordered", "rpo_behind": "RPO is behind its target", "caught_up": "RPO is met again",
+    "source_unreachable": "Source unreachable, RPO is behind its target",
     "outcome_unknown": "Outcome unknown, Support looks into it", "request": "Failover was requested",
     "confirmed": "Works, says the customer", "fenced": "The source is barred from starting",
     "source_silent": "The source site doesn't answer, it goes on unplanned", "set_going": "Set going again by Support",
@@ -51,12 +53,23 @@ def show(request: Visit, slug: str, *roles: Role) -> HttpResponse:
         raise Absent
     context = {
         "vm": vm, "location": row.location(vm), "tells": actor.can(Permission.READ_REPLICATION),
-        "security": SECURITY[vm.fim] if actor.can(Permission.READ_FIM) else None,  # type: ignore[attr-defined]
+        "security": worst(actor, vm), "parts": parts(actor, vm),
         "poll": f"{request.path}?{urlencode({'version': request.head.version})}",
     }  # fmt: skip
     context |= protection(actor, vm) if context["tells"] else {}
     context |= {"deeds": deeds(actor, vm, context)}
     return page_or_part(request, "failover/vm.html", "failover/parts/vm.html", context)
+
+
+def parts(actor: Actor, vm: VM) -> list[dict[str, Any]]:
+    """The parts of its security that this person may read, each with what its last report said."""
+    return [
+        {
+            "part": part, "status": part.status_of(vm), "reported": part.reported_at(vm),
+            "facts": [(column.short, fact(part, column, vm)) for column in part.columns],
+        }
+        for part in readable(actor)
+    ]  # fmt: skip
 
 
 def protection(actor: Actor, vm: VM) -> dict[str, Any]:

@@ -6,11 +6,15 @@ from inventory.actions.listing import add, count_new, relist, remove
 from inventory.actions.outages import close, declare, update
 from inventory.actions.reports import AT_MOST, KINDS, Taken, report
 from inventory.actions.sites import save_site
+from inventory.actions.upserts import AT_ONCE, Feed, Outcome, missing, preview, upsert
 
 __all__ = [
     "AT_MOST",
+    "AT_ONCE",
     "KINDS",
     "Counts",
+    "Feed",
+    "Outcome",
     "Taken",
     "add",
     "affected",
@@ -21,10 +25,13 @@ __all__ = [
     "declare",
     "groups",
     "keep",
+    "missing",
     "outages_of",
+    "preview",
     "relist",
     "remove",
     "report",
     "save_site",
     "update",
+    "upsert",
 ]

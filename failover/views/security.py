@@ -1,0 +1,64 @@
+"""The screens of security: FIM, Malware Protection and Patching. `failover/screens/security.py` has what differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, Q
+from django.http import HttpResponse
+
+from accounts.models import Permission
+from accounts.views import Visit
+from ampdr import clock
+from ampdr.lifecycle import Actor
+from ampdr.views import page_or_part, unchanged
+from failover.screens.markup import security_row
+from failover.screens.query import Filters, listed, rows
+from failover.screens.security import SECURITY, Part
+from failover.views.lists import frame, lines, tile
+from inventory.models import Role
+
+LOOK_AGAIN = 300  # seconds after which an open page looks again although nothing was written: reports grow old
+
+
+def screen(request: Visit, part: Part) -> HttpResponse:
+    """Which servers report, and what they said last. Reports grow old without a word, so time counts too."""
+    now = str(int(clock.now().timestamp()) // LOOK_AGAIN)
+    if unchanged(request) and request.GET.get("at", now) == now:
+        return HttpResponse(status=204)
+    actor, tells = request.actor, request.actor.can(Permission.READ_REPLICATION)
+    filters = Filters.read(request.GET, {"status", "site", "q"} | ({"failover"} if tells else set()))
+    page = rows(actor, part.permission, filters)
+    found = tally(actor, part)
+    context = frame(request, filters, page, SECURITY, at=now) | {
+        "part": part, "tells": tells, "lines": [security_row(line, part, tells) for line in lines(actor, page.rows)],
+        "tiles": tiles(found, filters), "live": found["live"], "tickets": sorted(found["tickets"]),
+        "sites": sorted(found["sites"]), "total": request.head.all_vms,
+    }  # fmt: skip
+    return page_or_part(request, "failover/security.html", "failover/parts/security.html", context)
+
+
+def tally(actor: Actor, part: Part) -> dict[str, Any]:
+    """What the page says of all its rows: one statement that reads each of the account's rows once.
+
+    No kept counter could hold it: a status changes by the clock alone, when nothing is written.
+    """
+    found = listed(actor, part.permission).order_by()
+    statuses = {name: Count("pk", filter=Q(**{part.name: name})) for name in SECURITY}
+    kinds = {"live": Count("pk", filter=Q(role=Role.LIVE)), "tests": Count("pk", filter=Q(role=Role.TEST))}
+    tickets = ArrayAgg("held_by", filter=Q(role=Role.LIVE), distinct=True, default=[])
+    return found.aggregate(
+        **statuses, **kinds, tickets=tickets, sites=ArrayAgg("site__code", distinct=True, default=[])
+    )  # fmt: skip
+
+
+def tiles(found: dict[str, Any], filters: Filters) -> list[dict[str, Any]]:
+    """They add up to the rows of the page, tests included."""
+    bare, total, tests = replace(Filters(), size=filters.size), sum(found[name] for name in SECURITY), found["tests"]
+    vms = f"{total - tests} VM{'' if total - tests == 1 else 's'} and {tests} test{'' if tests == 1 else 's'}"
+    shown = [tile(vms if tests else "All VMs", total, bare.link(), not filters.status)]
+    for name, state in SECURITY.items():
+        shown.append(tile(state.word, found[name], bare.link(status=name), filters.status == name, state))
+    return shown

@@ -1,0 +1,5 @@
+"""What machines call below /api/v1/accounts/<account>/."""
+
+from inventory.api import reports
+
+urlpatterns = reports.ACCOUNT
