@@ -6,8 +6,9 @@ class ReplicationConfig(AppConfig):
     name = "replication"
 
     def ready(self) -> None:
-        """What is told of orders; and a first service level is there after every migration."""
-        from replication.actions import furnish, register_notices
+        """What is told of orders, who hears an answer; and a first service level is there after every migration."""
+        from replication.actions import furnish, listen, register_notices
 
         register_notices()
+        listen()
         post_migrate.connect(furnish, sender=self, dispatch_uid="service levels")

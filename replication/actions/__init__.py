@@ -6,7 +6,7 @@ from replication.actions.notices import register_notices
 from replication.actions.ordering import choose, place_order, refuse_unorderable
 from replication.actions.standing import Progress, progress, progress_of, progress_of_orders
 from replication.actions.stopping import stop_replication
-from replication.actions.support import retry_replication
+from replication.actions.support import ask, go_on, listen, promise, retry_replication, settle
 
 __all__ = [
     "BILLED",
@@ -15,21 +15,26 @@ __all__ = [
     "Progress",
     "Terms",
     "agree",
+    "ask",
     "bill",
     "bill_line",
     "billable",
     "billable_days",
     "choose",
     "furnish",
+    "go_on",
+    "listen",
     "offered_levels",
     "place_order",
     "progress",
     "progress_of",
     "progress_of_orders",
+    "promise",
     "refuse_unorderable",
     "register_notices",
     "retry_replication",
     "save_level",
+    "settle",
     "stop_replication",
     "why_not_target",
 ]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count
 from django.urls import reverse
 
@@ -13,10 +14,12 @@ from accounts.models import Permission
 from ampdr.work import WaitingOn
 from notices.tasks import Happened, Letter, Member, Per, declare, register
 from notices.tasks import Kind as Sort
+from replication.actions.standing import progress
 from replication.models import Order, Replication
 
 ORDERS = Sort(
-    "orders", "Orders and replication", "An order is ready, or something of it failed; replication was stopped",
+    "orders", "Orders and replication",
+    "An order is ready, needs you, is later than promised, or something of it failed; replication was stopped",
     permission=Permission.READ_REPLICATION,
 )  # fmt: skip
 
@@ -27,6 +30,9 @@ def register_notices() -> None:
         register(f"replication.{event}", order_ready, Per.ABOUT)
     for event in ("stop", "cancel"):
         register(f"replication.{event}", order_stopped, Per.BATCH)
+    register("replication.asked", order_asked, Per.BATCH)
+    register("order.late", order_late)
+    register("order.promised", order_promised)
 
 
 def order_ready(event: Happened) -> Iterator[Letter]:
@@ -39,7 +45,7 @@ def order_ready(event: Happened) -> Iterator[Letter]:
         return  # an imported one has no order; that stopping failed is Support's to mend
     lines = Replication.objects.filter(order=order)
     counted = Counter(dict(lines.order_by().values_list("state").annotate(n=Count("pk"))))
-    stuck = lines.filter(state="provisioning", waiting_on=WaitingOn.SUPPORT).count()
+    stuck = lines.filter(state="provisioning", waiting_on=WaitingOn.SUPPORT, question="").count()
     if counted["ordered"] + counted["provisioning"] - stuck:
         return
     ready, failed = counted["protected"] + counted["paused"], counted["failed"] + stuck
@@ -52,6 +58,32 @@ def order_stopped(event: Happened) -> Iterator[Letter]:
     order = Order.objects.filter(number=event.about).first()
     if order:
         yield _letter(event, order, "order_stopped")
+
+
+def order_asked(event: Happened) -> Iterator[Letter]:
+    order = Order.objects.filter(number=event.about).first()
+    if order:
+        yield _letter(event, order, "order_asked")
+
+
+def order_late(event: Happened) -> Iterator[Letter]:
+    """To the customer; and to Support, of whom a new date is expected."""
+    order = Order.objects.filter(number=event.about).first()
+    if order is None:
+        return
+    lines = progress(Replication.objects.filter(order=order))
+    words: dict[str, Any] = {"ready": lines.ready, "total": lines.total}
+    yield _letter(event, order, "order_late", **words)
+    if settings.SUPPORT_EMAIL:
+        path = reverse("admin:replication_order_change", args=[order.pk])
+        words["support"] = True
+        yield Letter(ORDERS.name, "order_late", address=settings.SUPPORT_EMAIL, words=words, path=path)
+
+
+def order_promised(event: Happened) -> Iterator[Letter]:
+    order = Order.objects.filter(number=event.about).first()
+    if order:
+        yield _letter(event, order, "order_promised")
 
 
 def _letter(event: Happened, order: Order, template: str, once: str = "", **words: Any) -> Letter:
