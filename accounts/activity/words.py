@@ -59,6 +59,13 @@ WORDS: dict[str, str] = {
     "outage.declared": "declared an outage",
     "outage.updated": "said more of the outage",
     "outage.over": "said that the outage is over",
+    # Virtual machines, as the inventory tells of them
+    "vm.added": "added to the inventory",
+    "vm.renamed": "renamed",
+    "vm.resized": "found its disks resized",
+    "vm.moved": "found it at another site",
+    "vm.vanished": "didn't find it at its site any more",
+    "vm.found": "found it again",
     # Conversations
     "conversation.opened": "opened a conversation",
     "conversation.closed": "closed the conversation",
@@ -148,6 +155,7 @@ DETAILS = {
     "site": "Site", "title": "Title", "on_it": "VMs on it", "protected": "Protected of these",
     "running_there": "Running there in a failover", "protected_towards": "Protected towards it",
     "elsewhere": "Running elsewhere already", "accounts": "Accounts told",
+    "was": "Before", "now": "Now",
 }  # fmt: skip
 LABELS = {
     "totp": "authenticator app", "recovery_codes": "recovery code", "mfa": "second factor", **dict(Permission.choices),
