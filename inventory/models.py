@@ -220,6 +220,10 @@ class VM(models.Model):
         return display_name(self.name, self.role)
 
     @property
+    def size(self) -> str:
+        return size(self.disks_gb, self.disk_gb)
+
+    @property
     def why_not_orderable(self) -> str:
         """Why replication can't be ordered for this VM, in the words of screen, API and order; empty if it can."""
         if self.role != Role.PRIMARY:
@@ -253,6 +257,12 @@ def why_not_orderable() -> Case:
         default=F("cannot_replicate"),
         output_field=models.CharField(),
     )
+
+
+def size(disks_gb: list[int], disk_gb: int) -> str:
+    """Of a VM's disks, in words: "3 disks, 400 GB"; how many there are isn't always known."""
+    disks = f"{len(disks_gb)} disk{'' if len(disks_gb) == 1 else 's'}, " if disks_gb else ""
+    return f"{disks}{disk_gb} GB"
 
 
 def display_name(name: str, role: str) -> str:
