@@ -1,16 +1,33 @@
-"""Support's door to sites and virtual machines."""
+"""Support's door to sites, virtual machines and outages."""
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from accounts.admin import Choice, OfAccount, Shelf, staff
-from inventory.actions import save_site
-from inventory.models import GROUPS, VM, Site
+from accounts.models import Account
+from ampdr import clock
+from ampdr.errors import Absent, Conflict, Forbidden, Invalid
+from ampdr.lifecycle import State
+from ampdr.templatetags.ampdr import duration, pill, when
+from ampdr.views import refusal_page
+from inventory.actions import Counts, affected, close, declare, save_site, update
+from inventory.forms import NewOutage, Over
+from inventory.models import GROUPS, VM, Outage, Site
+
+FEW = 50
+OPEN, OVER = State("open", "Open", "bad", "octagon-alert"), State("over", "Over", "ok", "circle-check")
 
 
 @admin.register(Site)
@@ -68,3 +85,152 @@ class VMAdmin(Shelf):
     @admin.display(description="Protection")
     def group_word(self, vm: VM) -> str:
         return GROUPS[vm.group].word if vm.group in GROUPS else "Hidden"
+
+
+# ---- Outages ---------------------------------------------------------------------------------------------------------
+
+
+class StillOpen(Choice):
+    title = "state"
+    parameter_name = "state"
+    words = [("open", "Open"), ("over", "Over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset if self.chosen() == "all" else queryset.filter(over_at__isnull=self.chosen() == "open")
+
+
+@admin.register(Outage)
+class OutageAdmin(Shelf):
+    """Declared by a form, then a page with two more. Every button is a verb: nothing here edits an outage."""
+
+    list_display = ("outage", "where", "since", "lasted", "stands")
+    list_filter = (StillOpen,)
+    list_select_related = ("site",)
+    ordering = ("-pk",)
+    form = NewOutage
+    fields = ("site", "title", "started_at", "text", "key")
+    add_form_template = "admin/change_form.html"
+    change_form_template = "admin/inventory/outage/change_form.html"
+
+    @admin.display(description="Number, title")
+    def outage(self, outage: Outage) -> SafeString:
+        return format_html("<span>{}<small><bdi>{}</bdi></small></span>", outage.number, outage.title)
+
+    @admin.display(description="Site")
+    def where(self, outage: Outage) -> str:
+        return f"{outage.site.city} ({outage.site.code})"
+
+    @admin.display(description="Since")
+    def since(self, outage: Outage) -> str:
+        return when(outage.started_at)
+
+    @admin.display(description="Lasts")
+    def lasted(self, outage: Outage) -> str:
+        return duration((outage.over_at or clock.now()) - outage.started_at)
+
+    @admin.display(description="State")
+    def stands(self, outage: Outage) -> SafeString:
+        return pill(OVER if outage.over_at else OPEN)
+
+    # ---- A new one ---------------------------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "add")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Outage, form: Any, change: Any) -> None:
+        said = form.cleaned_data
+        try:
+            made = declare(staff(request), obj.site, obj.title, said["text"], obj.started_at, said["key"])
+        except Conflict as refusal:
+            there = Outage.objects.get(number=refusal.facts["number"])
+            refusal.facts |= {"href": page_of(there), "subject": there.number}
+            raise
+        obj.pk, obj.number = made.pk, made.number
+
+    def response_add(self, request: HttpRequest, obj: Outage, post_url_continue: str | None = None) -> Any:
+        self.message_user(request, f"{obj.number} is declared.", messages.SUCCESS)
+        return redirect(page_of(obj))
+
+    # ---- One outage --------------------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What was said and to whom, and two forms. Admin's own form, and its transaction, are not used."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = Outage.objects.select_related("site", "declared_by")
+        outage = found.filter(pk=object_id).first() if object_id.isdecimal() else None
+        if outage is None:
+            raise Absent("There is no such outage.")
+        if request.method != "POST":
+            return self.page(request, outage)
+        if not self.may(request, "change"):
+            raise Forbidden("Your staff group doesn't write about outages.")
+        return self.act(request, outage)
+
+    def page(self, request: HttpRequest, outage: Outage, refusal: Invalid | None = None) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        form, about = Over(), numbers_of(outage)
+        shown = {
+            **self.admin_site.each_context(request), "opts": self.opts, "title": outage.number, "outage": outage,
+            "word": OVER if outage.over_at else OPEN, "refusal": refusal, "said": request.POST, "key": uuid.uuid4(),
+            "updates": outage.updates.select_related("by").order_by("-pk"), "about": about,
+            "shown": about[:FEW], "more": len(about) - FEW if len(about) > FEW else 0,
+            "may_change": self.may(request, "change"), "pressed": request.POST.get("do", ""),
+            "over_at": request.POST.get("over_at", form["over_at"].value()), "zone": form["over_at"].help_text,
+        }  # fmt: skip
+        return TemplateResponse(request, self.change_form_template, shown, status=refusal.status if refusal else 200)
+
+    def act(self, request: HttpRequest, outage: Outage) -> HttpResponse:
+        try:
+            self.message_user(request, self.press(request, outage), messages.SUCCESS)
+        except Invalid as refusal:
+            return self.page(request, outage, refusal)
+        except Conflict as refusal:
+            refusal.facts |= {"href": request.path, "subject": outage.number}
+            return refusal_page(request, refusal)
+        return redirect(request.path)
+
+    def press(self, request: HttpRequest, outage: Outage) -> str:
+        """The verb of the button that was pressed, and what to say when it is done."""
+        sent = request.POST
+        match sent.get("do"):
+            case "update":
+                update(staff(request), outage, sent.get("text", ""), sent.get("key", ""))
+                return f"{outage.number}: everybody concerned is told."
+            case "close":
+                form = Over(sent)
+                if not form.is_valid():
+                    raise Invalid(
+                        "Please correct what is marked.", fields={name: [*words] for name, words in form.errors.items()}
+                    )
+                close(staff(request), outage, sent.get("text", ""), form.cleaned_data["over_at"], sent.get("key", ""))
+                return f"{outage.number} is over."
+        raise Invalid("Press one of the buttons.")
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The record is Activity; admin keeps none beside it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        outage = self.get_object(request, object_id)
+        return redirect(f"{reverse('admin:accounts_activity_changelist')}?q={outage.number if outage else ''}")
+
+
+def page_of(outage: Outage) -> str:
+    return reverse("admin:inventory_outage_change", args=[outage.pk])
+
+
+def numbers_of(outage: Outage) -> list[tuple[Account, Counts]]:
+    """Accounts with their numbers, the most affected first: as they are now, and as they were told when it is over."""
+    told = {one.account_id: Counts(*(getattr(one, name) for name in Counts._fields)) for one in outage.told.all()}
+    found = told if outage.over_at else dict.fromkeys(told, Counts()) | affected(outage.site)
+    accounts = Account.objects.in_bulk(found)
+    ordered = sorted(found, key=lambda pk: (-found[pk].affected, accounts[pk].name))
+    return [(accounts[pk], found[pk]) for pk in ordered]

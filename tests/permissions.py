@@ -187,6 +187,7 @@ accounts_activity         200   403  403       200/200/302  403          200/200
 accounts_machinetoken     403   403  403       403          403          403/403/302  403
 inventory_site            200   403  403       200/200/302  403          200/200/302  403
 inventory_vm              200   403  403       200/200/302  403          200/200/302  403
+inventory_outage          200   200  200       200/200/404  400/400/404  302          403
 replication_order         200   403  403       200/200/302  403          200/200/302  403
 replication_replication   200   403  403       200/200/302  403          200/200/302  403
 failover_ticket           200   403  403       200/200/404  400/400/404  302          403
@@ -211,6 +212,7 @@ Operator      accounts_authorizeduser 403   403  403       403          403     
 Operator      accounts_factorreset    403   403  403       403          403          403/403/302  403
 Operator      accounts_machinetoken   200   200  200       200/200/302  403          200/200/302  403
 Operator      inventory_site          200   200  200       200/200/302  200/200/302  200/200/302  403
+Operator      inventory_outage        403   403  403       403          403          403          403
 Operator      failover_ticket         403   403  403       403          403          403          403
 Operator      notices_conversation    403   403  403       403          403          403          403
 """

@@ -27,6 +27,7 @@ from ampdr.api import document
 from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from failover.models import Ticket
+from inventory.actions import declare
 from notices.actions import Opening, open_conversation
 from notices.models import Notice
 from replication.models import Replication
@@ -143,6 +144,7 @@ class Things:
     accounts_machinetoken: str
     inventory_site: str
     inventory_vm: str
+    inventory_outage: str
     replication_order: str
     replication_replication: str
     failover_ticket: str
@@ -184,6 +186,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     membership.roles.set([role])
     invited = invite(cast.actor("mary"), account, f"new@{account.slug}.example", [role])
     talk = open_conversation(cast.actor(who), Opening("other", "A question", "And its text"), f"{KEY}-talk")
+    site = cast.sites["DFW01" if who == "priya" else "PHX01"]
     rows: dict[str, Any] = {
         "accounts_account": account, "accounts_person": person, "accounts_role": role,
         "accounts_membership": membership, "accounts_authorizeduser": AuthorizedUser.objects.get(account=account),
@@ -191,7 +194,8 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
         "accounts_factorreset": FactorReset.objects.create(person=person, reason="Called back", asked_by=cast.tom),
         "accounts_activity": Activity.objects.filter(account=account).latest("pk"),
         "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
-        "inventory_site": cast.sites["DFW01" if who == "priya" else "PHX01"], "inventory_vm": web,
+        "inventory_site": site, "inventory_vm": web,
+        "inventory_outage": declare(cast.actor("mary"), site, "No power", "Hall A.", NOW, str(uuid.uuid4())),
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
         "failover_ticket": waiting, "notices_conversation": talk,
         "notices_notice": Notice.objects.filter(email=f"{who}@example.com", channel="portal").latest("pk"),

@@ -35,9 +35,8 @@ def declare(actor: Actor, site: Site, title: str, text: str, started_at: datetim
     Raises Forbidden, Invalid (title, text, started_at), and Conflict (`outage_open`, naming the one of this site).
     """
     forbid_customer(actor)
-    said, wrong = text_of(text, LONGEST)
-    name, wrong_title = title_of(title, LONGEST_TITLE)
-    _refuse({"title": wrong_title, "text": wrong, "started_at": _not_ahead(started_at)})
+    _refuse(faults_of(title, text, started_at))
+    said, name = text_of(text, LONGEST)[0], title_of(title, LONGEST_TITLE)[0]
     try:
         with changes(actor, said) as change:
             if made := _made_with(key):
@@ -143,6 +142,15 @@ def _refuse_over(outage: Outage) -> None:
         "Look again: nothing was said.",
         code="outage_over", title="This outage is over", who=who, since=last.at,
     )  # fmt: skip
+
+
+def faults_of(title: str, text: str, started_at: datetime | None) -> dict[str, str]:
+    """What is wrong with a new one, by field."""
+    found = {
+        "title": title_of(title, LONGEST_TITLE)[1], "text": text_of(text, LONGEST)[1],
+        "started_at": _not_ahead(started_at) if started_at else "",
+    }  # fmt: skip
+    return {name: words for name, words in found.items() if words}
 
 
 def _refuse(wrong: dict[str, str]) -> None:
