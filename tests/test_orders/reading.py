@@ -47,6 +47,14 @@ def hidden(response: Answer, name: str) -> str:
     return found.group(1)
 
 
+def sent(response: Answer) -> dict[str, str]:
+    """What the check's button sends: what is hidden in its form, and what is selected."""
+    body = response.content.decode().partition('<form class="cols"')[2]
+    found = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', body)
+    target = re.search(r'<option value="([^"]*)" selected', body)
+    return dict(found) | ({"rpo_target_minutes": target.group(1)} if target else {})
+
+
 def marks(page: Answer) -> list[str]:
     """Of the five steps those that are done and the one that is under way."""
     return re.findall(r'<li class="(dn|now)"', page.content.decode())
