@@ -2,7 +2,7 @@
 
 from inventory.actions.affected import Counts, affected, affected_here, groups, outages_of
 from inventory.actions.choices import chosen, keep
-from inventory.actions.listing import add, count_new, relist, remove
+from inventory.actions.listing import add, count_new, make, relist, remove
 from inventory.actions.outages import close, declare, update
 from inventory.actions.reports import AT_MOST, KINDS, Taken, report
 from inventory.actions.sites import save_site
@@ -25,6 +25,7 @@ __all__ = [
     "declare",
     "groups",
     "keep",
+    "make",
     "missing",
     "outages_of",
     "preview",

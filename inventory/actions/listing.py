@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, F, QuerySet
+from django.utils.text import slugify
 
+from ampdr import work
 from ampdr.lifecycle import Change
 from ampdr.sets import insert_select
-from inventory.models import VM
+from inventory.models import VM, Role
 
 
 def relist(change: Change, vms: QuerySet[VM], **columns: Any) -> None:
@@ -21,6 +24,28 @@ def relist(change: Change, vms: QuerySet[VM], **columns: Any) -> None:
     rows.update(**columns)
     _count(change, Counter((account, group) for _, account, group in before), -1)
     count_new(change, rows)
+
+
+def make(change: Change, vms: Sequence[VM]) -> list[int]:
+    """New primary VMs, each with an address of its own. The caller holds their accounts: slugs are free once."""
+    accounts = {vm.account_id for vm in vms}
+    there = VM.objects.filter(account__in=accounts, role=Role.PRIMARY)
+    taken = set(there.values_list("account_id", "slug"))
+    for vm in vms:
+        vm.slug = _free(vm.name, vm.account_id, taken)
+    made = [vm.pk for vm in VM.objects.bulk_create(vms, batch_size=work.BATCH)]
+    rows = VM.objects.filter(pk__among=made)
+    change.note(rows, "vm.added", site=F("site__code"))
+    count_new(change, rows)
+    return made
+
+
+def _free(name: str, account: int, taken: set[tuple[int, str]]) -> str:
+    """A slug that no VM of this account has, and that is taken from now on."""
+    first = slugify(name)[:100] or "vm"
+    slug = next(slug for slug in chain([first], (f"{first}-{n}" for n in count(2))) if (account, slug) not in taken)
+    taken.add((account, slug))
+    return slug
 
 
 def add(change: Change, columns: Sequence[str], rows: QuerySet[Any, Any], found: QuerySet[VM]) -> None:

@@ -6,18 +6,16 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 from typing import Any, NamedTuple, Self
 
 from django.db import IntegrityError
 from django.db.models import F, Func, JSONField, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Cast
-from django.utils.text import slugify
 
 from accounts.models import Account
 from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor, Change, changes
-from inventory.actions.listing import count_new
+from inventory.actions.listing import make
 from inventory.actions.told import COLUMNS, FIELDS, Fault, Told, differences, read, refuse
 from inventory.models import VM, Role, Round, Site, size
 
@@ -80,6 +78,9 @@ def upsert(
         raise Forbidden("Machines tell the inventory, with a token for it.")
     if len(rows) > AT_ONCE:
         raise Invalid(f"Send at most {AT_ONCE:,} VMs at once.", fields={"vms": [f"{len(rows):,} were sent."]})
+    if unknown := set(complete) - set(Site.objects.values_list("code", flat=True)):
+        words = f"There is no site {sorted(unknown)[0]}."
+        raise Invalid(words, fields={"sites": [words]})
     told = read(rows, feed.fixed, known)
     try:
         with changes(actor) as change:
@@ -252,20 +253,11 @@ class _Call:
         """New VMs, in the order of their uuids, so that of two who add the same one waits for the other."""
         if not new:
             return []
-        accounts = {around.accounts[one.account] for one in new}
-        there = VM.objects.filter(account__in=accounts, role=Role.PRIMARY)
-        taken = set(there.values_list("account_id", "slug"))
         vms = [
-            VM(uuid=one.uuid, account_id=account, site=around.sites[one.site],
-               slug=_free(one.columns["name"], account, taken), **one.columns)
+            VM(uuid=one.uuid, account_id=around.accounts[one.account], site=around.sites[one.site], **one.columns)
             for one in sorted(new, key=lambda one: one.uuid)
-            if (account := around.accounts[one.account])
-        ]  # fmt: skip
-        made = [vm.pk for vm in VM.objects.bulk_create(vms)]
-        rows = VM.objects.filter(pk__among=made)
-        self.change.note(rows, "vm.added", site=F("site__code"))
-        count_new(self.change, rows)
-        return made
+        ]
+        return make(self.change, vms)
 
     def _gone(self, around: _Around, complete: Collection[str], allow_many: bool) -> list[int]:
         """Keys of the VMs of these sites that nobody told since this round began."""
@@ -325,11 +317,3 @@ def each(texts: Mapping[int, str]) -> Func:
     by_key = Cast(Value({str(key): text for key, text in texts.items()}, JSONField()), JSONField())
     key = Cast("pk", TextField())
     return Func(by_key, key, template="(%(expressions)s)", arg_joiner=" ->> ", output_field=TextField())
-
-
-def _free(name: str, account: int, taken: set[tuple[int, str]]) -> str:
-    """A slug that no VM of this account has, and that is taken from now on."""
-    first = slugify(name)[:100] or "vm"
-    slug = next(slug for slug in chain([first], (f"{first}-{n}" for n in count(2))) if (account, slug) not in taken)
-    taken.add((account, slug))
-    return slug
