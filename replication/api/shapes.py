@@ -24,7 +24,7 @@ ORDER = ("pk", "number", "ordered_at", "ordered_by__name", "vm_count", "rpo_targ
 REPLICATION_ROW = (
     "uuid", "vm__uuid", "vm__name", "order__number", "state", "state_since", "source", "target", "rpo_target",
     "retention_hours", "newest_point_at", "ordered_at", "protected_at", "flag", "held_by", "step", "percent",
-    "waiting_on", "last_error", "next_step_at",
+    "waiting_on", "last_error", "next_step_at", "question", "bytes_done", "bytes_total", "order__promised_at",
 )  # fmt: skip
 
 
@@ -57,12 +57,17 @@ class ReplicationShape(serializers.Serializer[Any]):
     newest_point_at = serializers.DateTimeField(allow_null=True)
     ordered_at = serializers.DateTimeField()
     protected_at = serializers.DateTimeField(allow_null=True)
-    flag = serializers.CharField(help_text="rpo_behind, source_unreachable, resynchronising, outcome_unknown or empty")
-    late = serializers.BooleanField(help_text="not ready 48 hours after it was ordered")
+    flag = serializers.CharField(
+        help_text="rpo_behind, source_unreachable, resynchronising, outcome_unknown, late or empty"
+    )
+    late = serializers.BooleanField(help_text="not ready when it was promised: 48 hours after it was ordered")
     held_by = serializers.CharField()
     step = serializers.CharField()
     percent = serializers.IntegerField()
+    bytes_done = serializers.IntegerField(allow_null=True, help_text="of the first sync; null: not known")
+    bytes_total = serializers.IntegerField(allow_null=True)
     waiting_on = serializers.ChoiceField([("", "Automatic"), ("support", "Support"), ("customer", "You")])
+    question = serializers.CharField(help_text="the conversation (T-n) in which Support asks about it, or empty")
     last_error = serializers.CharField()
     next_step_at = serializers.DateTimeField(allow_null=True)
 
@@ -96,7 +101,7 @@ def order_row(row: dict[str, Any], stands: Progress) -> dict[str, Any]:
 
 
 def replication_row(row: dict[str, Any]) -> dict[str, Any]:
-    target, late_from = row.pop("rpo_target"), row["ordered_at"] + PROMISE
+    target, late_from = row.pop("rpo_target"), row["order__promised_at"] or row["ordered_at"] + PROMISE
     return {
         **{name: value for name, value in row.items() if "__" not in name and name not in RENAMED},
         "source_site": row["source"],

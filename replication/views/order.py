@@ -22,6 +22,7 @@ from accounts.models import Permission
 from accounts.views import Visit
 from ampdr import clock
 from ampdr.lifecycle import State
+from ampdr.templatetags.ampdr import disk
 from ampdr.views import page_or_part, unchanged
 from ampdr.work import WaitingOn
 from inventory.models import PROTECTIONS
@@ -29,9 +30,11 @@ from replication.actions import Progress, progress_of
 from replication.models import Order, Replication
 from replication.views.answers import need_read, order_of
 from replication.views.paging import page_of, without
+from replication.views.questions import questions_of
 
 FIRST_MINUTES = timedelta(minutes=15)
-STILL = timedelta(minutes=5)  # what hasn't moved for so long says why (P5)
+STILL = timedelta(minutes=5)  # what hasn't moved for so long says why (P5); from less no estimate is made
+GB = 2**30
 OVERDUE = timedelta(minutes=1)
 REMAINING = ("ordered", "provisioning", "failed")
 MOVING = ("ordered", "provisioning", "stopping")
@@ -66,7 +69,9 @@ def shown(request: Visit, order: Order, stands: Standing, now: datetime) -> dict
     page = page_of(found, ("attention", "vm__name_key", "pk"), request.GET)
     return {
         "order": order, "stands": stands, "progress": stands.progress, "steps": steps(order, stands), "page": page,
-        "lines": [line_of(row, now, now > order.ready_by) for row in page.rows], "many": order.vm_count > len(page.rows), "late": LATE,
+        "lines": [line_of(row, now, now > order.ready_by) for row in page.rows], "late": LATE,
+        "many": order.vm_count > len(page.rows),
+        "questions": questions_of(request.actor, order) if stands.progress.waiting else (),
         "promised": order.ready_by, "every": every(order, stands, now),
         "may_cancel": request.actor.can(Permission.WRITE_REPLICATION) and stands.remaining > 0,
     }  # fmt: skip
@@ -93,6 +98,8 @@ class Standing(NamedTuple):
 
     progress: Progress
     syncing: int
+    running: int  # waiting for the customer, a VM is neither running nor failed
+    failed: int
     late: bool
     routes: list[tuple[str, str]]
     disk_gb: int
@@ -111,14 +118,6 @@ class Standing(NamedTuple):
         return self.count(*REMAINING)
 
     @property
-    def failed(self) -> int:
-        return self.count("failed")
-
-    @property
-    def running(self) -> int:
-        return self.count(*MOVING) - self.progress.waiting
-
-    @property
     def stopped(self) -> int:
         return self.count("stopped")
 
@@ -132,6 +131,8 @@ def standing(order: Order, now: datetime) -> Standing:
     return Standing(
         progress=progress,
         syncing=sum(row["syncing"] for row in rows),
+        running=sum(row["n"] for row in rows if row["state"] in MOVING and row["waiting_on"] != WaitingOn.CUSTOMER),
+        failed=sum(row["n"] for row in rows if row["state"] == "failed" and row["waiting_on"] != WaitingOn.CUSTOMER),
         late=now > order.ready_by and any(row["state"] in UNREADY for row in rows),
         routes=sorted({(row["source"], row["target"]) for row in rows}),
         disk_gb=sum(row["disk_gb"] for row in rows),
@@ -144,6 +145,7 @@ def standing(order: Order, now: datetime) -> Standing:
 def _grouped(lines: QuerySet[Replication, dict[str, Any]]) -> QuerySet[Replication, dict[str, Any]]:
     return lines.annotate(
         n=Count("pk"), syncing=Count("pk", filter=SYNCING), disk_gb=Sum("vm__disk_gb"), percents=Sum("percent"),
+        copied=Sum("bytes_done"),
         words=Sum(Length("step") + Length("last_error")), since=Max("state_since"), ready_at=Max("protected_at"),
     )  # fmt: skip
 
@@ -181,7 +183,9 @@ class Line:
     pills: list[State]
     word: str  # instead of the first pill's own
     waiting: str
+    question: str  # the conversation in which it is answered
     bar: str  # the progress element's class
+    copied: str
     left: timedelta | None
     estimating: bool
     why: str
@@ -192,15 +196,38 @@ def line_of(row: Replication, now: datetime, late: bool) -> Line:
     state, word = stage(row)
     provisioning = row.state == "provisioning"
     age = now - row.state_since
-    left = age * (100 - row.percent) / row.percent if provisioning and row.percent and age > STILL else None
+    left = time_left(row, now) if provisioning else None
     reason = why(row, now)
     speaks = bool(reason) or (row.state in MOVING and age > STILL)
     return Line(
-        row=row, pills=[state, LATE] if late and row.state in UNREADY else [state], word=word, waiting=waits_for(row),
-        bar="done" if row.state in READY else "stall" if reason else "",
+        row=row, pills=[state, LATE] if late and row.state in UNREADY else [state], word=word,
+        waiting=waits_for(row), question=row.question,
+        bar="done" if row.state in READY else "stall" if reason else "", copied=copied(row),
         left=left, estimating=provisioning and not left and not reason, why=reason,
         next_try=row.next_step_at if speaks and row.next_step_at and row.next_step_at > now else None,
     )  # fmt: skip
+
+
+def time_left(row: Replication, now: datetime) -> timedelta | None:
+    """From the bytes that are left and the speed of the last quarters of an hour; of a provider that tells no bytes,
+    from its percent. None from too little.
+    """
+    if row.bytes_total is None:
+        age = now - row.state_since
+        return age * (100 - row.percent) / row.percent if row.percent and age > STILL else None
+    speed = float(row.speed or 0)
+    if row.speed is None and row.speed_from and now - row.speed_from > STILL:
+        speed = ((row.bytes_done or 0) - (row.speed_bytes or 0)) / (now - row.speed_from).total_seconds()
+    return timedelta(seconds=(row.bytes_total - (row.bytes_done or 0)) / speed) if speed >= 1 else None
+
+
+def copied(row: Replication) -> str:
+    """ "120 of 400 GB", while bytes are copied."""
+    if row.state != "provisioning" or not row.bytes_done or not row.bytes_total:
+        return ""
+    done, total = disk(row.bytes_done // GB), disk(-(-row.bytes_total // GB))
+    unit = total[-3:]
+    return f"{done.removesuffix(unit)} of {total}"
 
 
 def stage(row: Replication) -> tuple[State, str]:
@@ -210,7 +237,7 @@ def stage(row: Replication) -> tuple[State, str]:
     if row.state == "failed":
         return row.shown_state, f"Failed while {row.failed_in}" if row.failed_in else ""
     if row.waiting_on == WaitingOn.SUPPORT:
-        return (WAITS_FOR_SUPPORT if row.next_step_at else PROTECTIONS["outcome_unknown"]), ""
+        return (PROTECTIONS["outcome_unknown"] if row.flag == "outcome_unknown" else WAITS_FOR_SUPPORT), ""
     if row.state == "protected" and row.flag in PROTECTIONS:
         return PROTECTIONS[row.flag], ""
     return row.shown_state, row.step if row.state == "provisioning" else ""
@@ -219,9 +246,10 @@ def stage(row: Replication) -> tuple[State, str]:
 def waits_for(row: Replication) -> str:
     if row.state in (*READY, "stopped"):
         return ""
-    if row.state == "failed":
-        return WaitingOn.SUPPORT.label
-    return WaitingOn(row.waiting_on).label
+    if row.waiting_on == WaitingOn.CUSTOMER and row.question:
+        return f"You: answer {row.question}"
+    who = WaitingOn.SUPPORT.label if row.state == "failed" else str(WaitingOn(row.waiting_on).label)
+    return f"{who} · {row.question}" if row.question else who
 
 
 def why(row: Replication, now: datetime) -> str:
@@ -230,6 +258,9 @@ def why(row: Replication, now: datetime) -> str:
         return ""
     if row.last_error:
         return row.last_error
+    if row.question:
+        asked = row.waiting_on == WaitingOn.CUSTOMER
+        return "Halted until you have answered." if asked else "Support has your answer and sets it going again."
     if row.next_step_at is None:
         return "Nothing is due: it waits until Support has looked." if row.state in MOVING else ""
     return "No worker has taken it up yet." if now > row.next_step_at + OVERDUE else ""

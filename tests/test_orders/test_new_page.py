@@ -148,7 +148,7 @@ def test_the_rest_of_an_order_is_cancelled_and_what_is_ready_stays(
     second = ordered(cast, *vms[1:])
     Replication.objects.update(order=second)
     address = f"{TOP}orders/{second.number}/"
-    assert "Cancel remaining VMs" in text(client.get(address))
+    assert "Cancel remaining 2 VMs" in text(client.get(address))
     page = client.get(f"{TOP}stop/?order={second.number}")
     words = text(page)
     assert "Stop replication of 2 VMs?" in words and "web-01" not in words

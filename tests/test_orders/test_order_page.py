@@ -78,7 +78,7 @@ def test_what_stands_still_says_why_and_when_it_is_tried_again(
         words = text(client.get(address))
     assert line.last_error and line.last_error in words
     assert "next try" in words
-    Replication.objects.update(next_step_at=None, waiting_on="support")
+    Replication.objects.update(next_step_at=None, waiting_on="support", flag="outcome_unknown")
     words = text(client.get(address))
     assert "Outcome unknown" in words and "Support" in words
 
