@@ -1,5 +1,5 @@
 """What machines call below /api/v1/accounts/<account>/."""
 
-from inventory.api import reports
+from inventory.api import reports, vms
 
-urlpatterns = reports.ACCOUNT
+urlpatterns = [*reports.ACCOUNT, *vms.ACCOUNT]
