@@ -3,11 +3,12 @@
 from django.urls import path
 
 from failover.screens.security import FIM, MALWARE, PATCHING
-from failover.views import lists, request, security, ticket, tickets, vm
+from failover.views import bulk, lists, request, security, ticket, tickets, vm
 
 urlpatterns = [
     path("", lists.overview, name="overview-redirect"),
     path("vms/", lists.vms, name="vms"),
+    path("vms/choose/", bulk.choose, name="vms-choose"),
     path("vms/<slug:slug>/", vm.detail, name="vm"),
     path("vms/<slug:slug>/test/", vm.test, name="vm-test"),
     path("security/fim/", security.screen, {"part": FIM}, name="fim"),

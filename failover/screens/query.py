@@ -82,7 +82,12 @@ class Page:
 
 
 def rows(actor: Actor, permission: str, filters: Filters) -> Page:
-    """One page of the rows that this actor may see under `permission`, in one statement whatever their number.
+    """One page of the rows that this actor may see under `permission`, in one statement whatever their number."""
+    return _cut(matching(actor, permission, filters), filters)
+
+
+def matching(actor: Actor, permission: str, filters: Filters) -> QuerySet[VM]:
+    """All the rows that these filters let through, of whatever page.
 
     Raises Forbidden. Without Read Server Replication the filters by state and by failover do nothing: they would tell
     of replication. A status is that of the part of security which `permission` opens.
@@ -98,7 +103,7 @@ def rows(actor: Actor, permission: str, filters: Filters) -> Page:
         found = found.filter(site__code=filters.site)
     if filters.q:
         found = found.filter(_named(filters.q))
-    return _cut(found, filters)
+    return found
 
 
 def listed(actor: Actor, permission: str) -> QuerySet[VM]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,21 +18,34 @@ from ampdr.errors import Absent
 from ampdr.lifecycle import Actor
 from failover.models import Kind, Ticket
 from failover.screens import row
+from failover.screens.query import SIZES
+from inventory.actions import chosen as kept_choice
 from inventory.models import VM
 
 FEW = 6
 PICKS = 50
+A_PAGE = max(SIZES)  # VMs that a page of a list can name
 KEPT = ("kind", "point", "moment", "days")  # what stays in every link of step 1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """VMs named one by one, or all free ones of a `site`, or those of an earlier ticket (`again`)."""
+    """VMs named one by one, or all free ones of a `site`, or those of an earlier ticket (`again`).
+
+    Or a large choice kept on the server (`draft`, its uuid), perhaps `narrowed`: to a site, to those that fit.
+    """
 
     vms: list[VM]
     site: str = ""
     again: str = ""
     reason: str = ""  # of the earlier ticket
+    draft: str = ""
+    narrowed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is more than its VMs one by one."""
+        return bool(self.site or self.again or self.draft)
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -40,7 +54,15 @@ class Choice:
             return [("site", self.site)]
         if self.again:
             return [("again", self.again)]
+        if self.draft:
+            return [("choice", self.draft), *self.narrowed.items()]
         return [("vm", str(vm.uuid)) for vm in self.vms]
+
+    def part(self, vms: list[VM], **narrowed: str) -> Choice:
+        """Some of them; of a large choice by what it is narrowed to."""
+        if self.draft:
+            return replace(self, vms=vms, narrowed={**self.narrowed, **narrowed})
+        return Choice(vms)
 
     @property
     def digest(self) -> str:
@@ -84,6 +106,8 @@ def free(kind: str) -> Q:
 
 def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
     """Raises Absent for a VM or ticket that isn't this account's."""
+    if draft := query.get("choice", ""):
+        return of_draft(actor, query, kind, draft)
     if named := query.getlist("vm"):
         wanted = set(map(_uuid, named))
         vms = list(mine(actor).filter(uuid__among=wanted))
@@ -98,6 +122,16 @@ def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
             raise Absent
         return Choice(list(mine(actor).filter(failovers__ticket=first)), again=again, reason=first.reason)
     return Choice([])
+
+
+def of_draft(actor: Actor, query: QueryDict, kind: str, draft: str) -> Choice:
+    """A choice kept on the server. One that fits a page is as if its VMs were named one by one."""
+    vms = mine(actor).filter(pk__among=list(kept_choice(actor, draft).values_list("pk", flat=True)))
+    narrowed = {name: text for name in ("site", "fit") if (text := query.get(name, "").replace("\0", ""))}
+    if site := narrowed.get("site"):
+        vms = vms.filter(site__code=site.upper())
+    found = [vm for vm in vms if not (narrowed.get("fit") and why_not(vm, kind))]
+    return Choice(found, draft=draft, narrowed=narrowed) if len(found) > A_PAGE else Choice(found)
 
 
 def _uuid(text: str) -> uuid.UUID:

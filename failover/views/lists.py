@@ -17,6 +17,7 @@ from ampdr.views import page_or_part, unchanged
 from failover.screens import row
 from failover.screens.markup import Line, vms_row
 from failover.screens.query import SIZES, Filters, Page, rows, sites
+from failover.views.bulk import how_many
 from inventory.models import GROUPS, VM, Role
 
 ORDERABLE = ("none", "stopped")
@@ -46,7 +47,8 @@ def vms(request: Visit) -> HttpResponse:
         "tiles": tiles(request.head, filters) if tells else (),
         "lines": [vms_row(line, any(picks.values()), tells) for line in lines(actor, page.rows)],
         "ask": administrators(request.head.account_id or 0) if tells and not picks["orders"] else (),
-        "total": request.head.all_vms,
+        "total": request.head.all_vms, "matching": how_many(request.head, filters, page),
+        "hidden": [("state", filters.state), ("site", filters.site), ("q", filters.q)],
     }  # fmt: skip
     return page_or_part(request, "failover/vms.html", "failover/parts/vms.html", context)
 

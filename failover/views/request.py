@@ -62,8 +62,8 @@ def _step_one(request: Visit, what: What, choice: Choice, wrong: str = "", statu
     context = {
         "what": what, "kind": kind, "choice": choice, "q": q, "wrong": wrong, **names(choice.vms),
         "unfit": choice.unfit(kind), "fit_link": _fit_link(request, choice, kind),
-        "routes": [(site, vms, kept(request.GET, Choice(vms).fields)) for site, vms in by_site.items()],
-        "picks": [] if choice.site or choice.again or len(by_site) > 1 else picks(request.actor, choice, kind, q),
+        "routes": [(site, vms, kept(request.GET, choice.part(vms, site=site).fields)) for site, vms in by_site.items()],
+        "picks": [] if choice.whole or len(by_site) > 1 else picks(request.actor, choice, kind, q),
         "newest": loss(choice.vms, None), "points": _points(choice), "days": _days(),
         "listed": _listed(request), "back": reverse("failovers", args=[request.actor.account_slug]),
         "site": choice.vms[0].site if len(by_site) == 1 else None,
@@ -74,7 +74,7 @@ def _step_one(request: Visit, what: What, choice: Choice, wrong: str = "", statu
 def _fit_link(request: Visit, choice: Choice, kind: str) -> str:
     unfit = {vm.pk for vm, _ in choice.unfit(kind)}
     fit = [vm for vm in choice.vms if vm.pk not in unfit]
-    return kept(request.GET, Choice(fit).fields) if unfit and fit else ""
+    return kept(request.GET, choice.part(fit, fit="1").fields) if unfit and fit else ""
 
 
 def _points(choice: Choice) -> list[RecoveryPoint]:
@@ -207,7 +207,7 @@ def _send(request: Visit) -> HttpResponse:
     actor, key = request.actor, _key(request)
     choice = _chosen(request, request.POST, request.POST.get("kind", ""))
     asked = _asked(request.POST)
-    if request.POST.get("site") and (number := made_with(actor, key)):
+    if (request.POST.get("site") or request.POST.get("choice")) and (number := made_with(actor, key)):
         return see_other("failover", actor.account_slug, number)
     _need_same(request, choice)
     form = Send(request.POST)
@@ -253,10 +253,11 @@ def _asked(form: QueryDict) -> Asked:
 def _need_same(request: Visit, choice: Choice) -> None:
     if not choice.vms:
         raise Invalid("Choose at least one VM.", fields={"vms": ["Choose at least one VM."]})
-    if choice.site and choice.digest != request.POST.get("digest"):
+    if (choice.site or choice.draft) and choice.digest != request.POST.get("digest"):
         query = kept(request.POST, choice.fields)
         raise Conflict(
-            f"In {choice.site} other VMs are free now than those you checked. Check them again: nothing was requested.",
+            f"{f'In {choice.site}' if choice.site else 'Of your choice'} other VMs are free now than those you checked."
+            " Check them again: nothing was requested.",
             title="The VMs have changed", subject="the request",
             href=f"{reverse('failover-confirm', args=[request.actor.account_slug])}?{query}",
         )  # fmt: skip

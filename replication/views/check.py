@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import Case, CharField, Count, F, Q, QuerySet, Sum, Value, When, Window
 from django.db.models.functions import RowNumber
@@ -76,10 +77,11 @@ def _sorted(vms: QuerySet[VM]) -> QuerySet[VM]:
     return vms.order_by().annotate(why=why_not_orderable()).annotate(kind=kind).annotate(detail=detail)
 
 
-def _counted(vms: QuerySet[VM]) -> QuerySet[VM, tuple[str | int, ...]]:
+def _counted(vms: QuerySet[VM]) -> QuerySet[Any, Any]:
     route = ("site__code", "site__city", "site__failover_site__code", "site__failover_site__city")
     grouped = _sorted(vms).values("kind", "detail", *route).annotate(n=Count("pk"), disk=Sum("disk_gb"))
-    return grouped.order_by("site__code").values_list("kind", "detail", *route, "n", "disk")
+    found: QuerySet[Any, Any] = grouped.order_by("site__code").values_list("kind", "detail", *route, "n", "disk")
+    return found
 
 
 def _first(vms: QuerySet[VM]) -> QuerySet[VM]:

@@ -150,5 +150,9 @@ def not_protected(request: Visit) -> HttpResponse:
     found = VM.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(shown=True, group="unprotected")
     page = page_of(named(found.select_related("site__failover_site"), q), LIST, request.GET)
     rows = [(vm, vm.why_not_orderable) for vm in page.rows]
-    context = frame(request, "none", page) | {"rows": rows, "q": q}
+    one_page, all_of_them = not (page.previous or page.next), None if q else request.head.unprotected
+    context = frame(request, "none", page) | {
+        "rows": rows, "q": q, "hidden": [("state", "unprotected"), ("q", q)],
+        "matching": len(rows) if one_page else all_of_them,
+    }  # fmt: skip
     return page_or_part(request, "replication/none.html", "replication/parts/none.html", context)
