@@ -13,7 +13,8 @@ from inventory.actions import count_new
 from inventory.models import VM
 from tests.cast import Cast
 
-SCREENS = ("vms", "security/fim")
+SECURITY = ("security/fim", "security/malware", "security/patching")
+SCREENS = ("vms", *SECURITY)
 Row = tuple[str, str, list[str]]
 LIVE, TEST = "live", "test"
 
@@ -48,9 +49,10 @@ def count(client: Client, address: str) -> int:
 
 
 def expect(client: Client, *wanted: Row) -> None:
-    """Both lists have these rows; the pills are those of Virtual Machines."""
+    """All lists have these rows; the pills are those of Virtual Machines."""
     assert listing(get(client)) == [*wanted]
-    assert [row[:2] for row in listing(get(client, "security/fim"))] == [row[:2] for row in wanted]
+    for screen in SECURITY:
+        assert [row[:2] for row in listing(get(client, screen))] == [row[:2] for row in wanted], screen
 
 
 DB: Row = ("db-01", "", ["Protected"])

@@ -13,7 +13,7 @@ from ampdr import clock, work
 from failover.screens import Filters, rows
 from inventory.models import VM
 from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
-from tests.test_lists.reading import LIVE, SCREENS, TEST, count, get, listing, main, make_many
+from tests.test_lists.reading import LIVE, SCREENS, SECURITY, TEST, count, get, listing, main, make_many
 
 
 def somebody(cast: Cast, *permissions: str) -> Any:
@@ -27,7 +27,8 @@ def test_without_read_the_rows_and_icons_and_nothing_of_replication(cast: Cast, 
     say_yes(cast, request(cast, [web], "live"))
     say_yes(cast, request(cast, [VM.objects.get(name="db-01")]))
     work.drive()
-    sign_in(client, somebody(cast, Permission.READ_VMS, Permission.READ_FIM))
+    security = (Permission.READ_FIM, Permission.READ_AVAM, Permission.READ_PACKAGES)
+    sign_in(client, somebody(cast, Permission.READ_VMS, *security))
     wanted = [("web-01", LIVE), ("db-01", ""), ("db-01 - Test", TEST)]
     for query in ({}, {"state": "protected"}, {"state": "live"}):
         html = main(get(client, "vms", **query))
@@ -36,22 +37,25 @@ def test_without_read_the_rows_and_icons_and_nothing_of_replication(cast: Cast, 
         assert "PHX01-Recovery" in html
     actor = enter(cast.northwind.memberships.get(person__email="nadia@example.com").person, "northwind")[0]
     assert len(rows(actor, Permission.READ_VMS, Filters(state="protected")).rows) == 3  # in no door
-    html = main(get(client, "security/fim"))
-    assert [(name, icon) for name, icon, _ in listing(html)] == wanted
-    assert not re.search(r"protect|RPO|FO-\d|RO-\d|replicat|in live failover", html, re.I)
-    assert "in place of its original" in html and ">Failover</th>" not in html
+    for screen in SECURITY:
+        html = main(get(client, screen)).replace("Malware Protection", "")
+        assert [(name, icon) for name, icon, _ in listing(html)] == wanted
+        assert not re.search(r"protect|RPO|FO-\d|RO-\d|replicat|in live failover|In failover", html, re.I)
+        assert "in place of its original" in html and ">Failover</th>" not in html
 
 
-def test_fim_alone_and_vms_alone(cast: Cast, client: Client, web: VM) -> None:
-    sign_in(client, somebody(cast, Permission.READ_FIM))
-    assert client.get("/northwind/vms/").status_code == 403
-    assert client.get("/northwind/vms/web-01/").status_code == client.get("/northwind/vms/nothing/").status_code == 403
-    assert len(listing(get(client, "security/fim"))) == 2
-    client.logout()
-    Role.objects.filter(name=Permission.READ_FIM).update(permissions=[Permission.READ_VMS])
-    sign_in(client, cast.northwind.memberships.get(person__email="nadia@example.com").person)
-    assert client.get("/northwind/security/fim/").status_code == 403
-    assert len(listing(get(client))) == 2
+def test_each_screen_by_its_own_permission_alone(cast: Cast, client: Client, web: VM) -> None:
+    may = (Permission.READ_VMS, Permission.READ_FIM, Permission.READ_AVAM, Permission.READ_PACKAGES)
+    opens = dict(zip(SCREENS, may, strict=True))
+    sign_in(client, somebody(cast, Permission.READ_VMS))
+    for mine, permission in opens.items():
+        Role.objects.filter(name=Permission.READ_VMS).update(permissions=[permission])
+        assert [client.get(f"/northwind/{screen}/").status_code for screen in SCREENS if screen != mine] == [403] * 3
+        assert len(listing(get(client, mine))) == 2
+        assert client.get("/northwind/")["Location"] == f"/northwind/{mine}/"
+        for page in ("web-01", "nothing"):
+            status = client.get(f"/northwind/vms/{page}/").status_code
+            assert status == (403 if mine != "vms" else 200 if page == "web-01" else 404)
 
 
 def test_who_may_only_look_is_told_whom_to_ask_and_offered_nothing(cast: Cast, client: Client, web: VM) -> None:
@@ -107,6 +111,8 @@ def test_the_same_few_statements_for_1_50_and_200_rows(
             work.drive()
         counts.append(count(client, screen))
     assert len(set(counts)) == 1, counts
+    looks = [one for one in Permission.values if one.startswith("read")]
+    Role.objects.filter(name="Viewer").update(permissions=looks)
     for person in (cast.priya, cast.ravi):
         sign_in(client, person)
         get(client, screen)
@@ -134,8 +140,9 @@ def test_an_unchanged_part_answers_204_at_once(
     assert client.get(address, {"version": version}, headers=htmx).status_code == 204
 
 
-def test_fim_looks_again_when_time_alone_has_passed(client: Client, web: VM) -> None:
-    poll = re.search(r'hx-get="([^"]*)"', get(client, "security/fim"))
+@pytest.mark.parametrize("screen", SECURITY)
+def test_security_looks_again_when_time_alone_has_passed(client: Client, web: VM, screen: str) -> None:
+    poll = re.search(r'hx-get="([^"]*)"', get(client, screen))
     assert poll
     with clock.ahead(timedelta(minutes=5)):
         assert client.get(poll[1].replace("&amp;", "&"), headers={"HX-Request": "true"}).status_code == 200
