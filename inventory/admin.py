@@ -175,14 +175,14 @@ class OutageAdmin(Shelf):
 
     def page(self, request: HttpRequest, outage: Outage, refusal: Invalid | None = None) -> HttpResponse:
         request.current_app = self.admin_site.name
-        form, about = Over(), numbers_of(outage)
+        over_at, about = Over()["over_at"], numbers_of(outage)
         shown = {
             **self.admin_site.each_context(request), "opts": self.opts, "title": outage.number, "outage": outage,
             "word": OVER if outage.over_at else OPEN, "refusal": refusal, "said": request.POST, "key": uuid.uuid4(),
             "updates": outage.updates.select_related("by").order_by("-pk"), "about": about,
             "shown": about[:FEW], "more": len(about) - FEW if len(about) > FEW else 0,
             "may_change": self.may(request, "change"), "pressed": request.POST.get("do", ""),
-            "over_at": request.POST.get("over_at", form["over_at"].value()), "zone": form["over_at"].help_text,
+            "over_at": request.POST.get("over_at", f"{over_at.value():%Y-%m-%dT%H:%M}"), "zone": over_at.help_text,
         }  # fmt: skip
         return TemplateResponse(request, self.change_form_template, shown, status=refusal.status if refusal else 200)
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from ampdr import clock
 from inventory.actions.outages import LONGEST, faults_of
-from inventory.models import Outage
+from inventory.models import Outage, Site
 
 
 class Moment(forms.DateTimeField):
@@ -26,9 +26,15 @@ class Moment(forms.DateTimeField):
         return super().get_bound_field(form, field_name)
 
 
+class SiteField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, site: Any) -> str:
+        return f"{site.city} ({site.code})"
+
+
 class NewOutage(forms.ModelForm):  # type: ignore[type-arg]
     """What is declared."""
 
+    site = SiteField(Site.objects.all())
     text = forms.CharField(
         label="What is known", required=False, strip=False, widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
         help_text=f"Plain text, up to {LONGEST:,} characters. Every account that the outage is about reads it.",
