@@ -93,6 +93,12 @@ class Machine:
     power: str  # "on" or "off"
     disk_gb: int  # all its disks together
     unsupported: str = ""  # what about it can't be replicated, in words; empty = nothing known
+    # What a technology needn't know. The portal keeps what it was told otherwise of what is empty here.
+    account: str = ""  # slug of the customer's account
+    os: str = ""
+    generation: int | None = None  # 3 or 4
+    disks_gb: tuple[int, ...] = ()  # each disk; their sum is disk_gb
+    addresses: tuple[str, ...] = ()  # the one to be shown first
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,10 @@ class Provider(ABC):
 
     @abstractmethod
     def inventory(self, cursor: str = "") -> tuple[list[Machine], str]:
-        """Return a page of the site's VMs and the cursor of the next page; an empty cursor ends the list."""
+        """Return a page of the site's VMs and the cursor of the next page; an empty cursor ends the list.
+
+        VMs that failovers made are not among them. A VM that no page names has vanished, for the portal.
+        """
 
     @abstractmethod
     def existing(self, cursor: str = "") -> tuple[list[Existing], str]:

@@ -4,16 +4,18 @@ An effect is a row that is inserted once and never deleted. It is also the job t
 reckoned from the moments in the row, so nothing has to run for it and a restart loses nothing.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from replication.providers.base import Machine, Unreachable
 from replication.providers.simulated.settings import ledger_path
 
+FACTS = ("account", "os", "generation", "disks_gb", "addresses")  # of a machine, beside the columns
 SCHEMA = (
     # An effect that a technology without keys would have had, and the job that it began. `until` is when it is done,
     # `ended` when its opposite (stop, release, unprotect) was; times are seconds of the epoch.
@@ -29,6 +31,8 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS downtimes (site TEXT NOT NULL, since REAL NOT NULL, until REAL, origin TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS machines (uuid TEXT PRIMARY KEY, name TEXT NOT NULL, site TEXT NOT NULL,"
     " power TEXT NOT NULL, disk_gb INTEGER NOT NULL, unsupported TEXT NOT NULL)",
+    # What else is known of a machine, as JSON: a table of its own, for ledgers that were made before it.
+    "CREATE TABLE IF NOT EXISTS machine_facts (uuid TEXT PRIMARY KEY, facts TEXT NOT NULL)",
 )
 
 
@@ -147,6 +151,30 @@ def end_downtime(db: sqlite3.Connection, site: str, origin: str, now: float) -> 
 
 def set_machines(machines: Iterable[Machine]) -> None:
     """Add these VMs to what the simulated sites show in `inventory`, or change those of the same uuid."""
-    rows = [(one.uuid, one.name, one.site, one.power, one.disk_gb, one.unsupported) for one in machines]
+    known = list(machines)
+    rows = [(one.uuid, one.name, one.site, one.power, one.disk_gb, one.unsupported) for one in known]
+    facts = [(one.uuid, json.dumps({name: getattr(one, name) for name in FACTS})) for one in known]
     with Ledger(ledger_path(), 10).writing() as db:
         db.executemany("INSERT OR REPLACE INTO machines VALUES (?, ?, ?, ?, ?, ?)", rows)
+        db.executemany("INSERT OR REPLACE INTO machine_facts VALUES (?, ?)", facts)
+
+
+def remove_machines(uuids: Iterable[str]) -> None:
+    """Let these VMs vanish from what the simulated sites show in `inventory`."""
+    with Ledger(ledger_path(), 10).writing() as db:
+        db.executemany("DELETE FROM machines WHERE uuid = ?", [(uuid,) for uuid in uuids])
+
+
+def machines_of(db: sqlite3.Connection, site: str, after: str, most: int) -> list[Machine]:
+    """A page of a site's VMs, by uuid."""
+    rows = db.execute(
+        "SELECT machines.*, facts FROM machines LEFT JOIN machine_facts USING (uuid)"
+        " WHERE site = ? AND uuid > ? ORDER BY uuid LIMIT ?",
+        (site, after, most),
+    )
+    return [Machine(*row, **_facts(json.loads(facts or "{}"))) for *row, facts in rows]
+
+
+def _facts(said: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

@@ -21,7 +21,7 @@ from replication.providers.base import (
 )
 from replication.providers.simulated.chance import seeded
 from replication.providers.simulated.faults import ON_CALL, ON_EFFECT, ON_OBSERVE, Fault, Strikes
-from replication.providers.simulated.ledger import Ledger, begin_downtime, end_downtime
+from replication.providers.simulated.ledger import Ledger, begin_downtime, end_downtime, machines_of
 from replication.providers.simulated.points import History, histories
 from replication.providers.simulated.settings import Settings
 from replication.providers.simulated.timetable import (
@@ -115,11 +115,7 @@ class Simulated(Provider):
         """See `Provider.inventory`. The VMs are those of `set_machines`; the cursor is the last uuid told."""
         with self.ledger.reading() as db:
             self._expect_answer(db)
-            rows = db.execute(
-                "SELECT * FROM machines WHERE site = ? AND uuid > ? ORDER BY uuid LIMIT ?",
-                (self.site, cursor, self.batch),
-            )
-            page = [Machine(*row) for row in rows]
+            page = machines_of(db, self.site, cursor, self.batch)
         return page, page[-1].uuid if len(page) == self.batch else ""
 
     def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
