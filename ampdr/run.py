@@ -95,6 +95,7 @@ class Run:
         self._finish("load_world", str(DEMO_WORLD))
         for name, arguments in start_lines(self.port).items():
             self._launch(name, arguments)
+        self._launch("reports", ["manage.py", "simulate_reports", str(DEMO_WORLD)])
         self._await_sign_in()
 
     def watch(self) -> None:

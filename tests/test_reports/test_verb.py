@@ -15,7 +15,7 @@ from accounts.models import Activity, Head
 from ampdr import clock, work
 from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import Actor
-from inventory.actions import report
+from inventory.actions import Taken, report
 from inventory.models import VM
 from tests.cast import Cast, make_vms, protect, request, say_yes
 
@@ -35,8 +35,8 @@ def patch(vm: object, at: object, **facts: Any) -> dict[str, Any]:
     return {"vm": vm, "kind": "patch", "at": at, "missing": 4, "critical": 1} | facts
 
 
-def send(*rows: Mapping[str, Any]) -> tuple[int, int]:
-    return tuple(report(MACHINE, rows, VM.objects.all()))
+def send(*rows: Mapping[str, Any]) -> Taken:
+    return report(MACHINE, rows, VM.objects.all())
 
 
 def faults(*rows: Any) -> dict[str, list[str]]:

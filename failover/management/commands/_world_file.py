@@ -23,7 +23,8 @@ KEYS = {
     },
     "vm": {
         "name", "site", "os", "address", "disk_gb", "power", "generation", "fim_hours_ago", "fim_changes",
-        "cannot_replicate", "behind_minutes",
+        "malware_hours_ago", "malware_agent", "scan_days_ago", "findings", "patch_hours_ago", "patches_missing",
+        "patches_critical", "cannot_replicate", "behind_minutes",
     },
     "history": {
         "hours_ago", "order", "test", "live", "by", "approved_by", "reason",

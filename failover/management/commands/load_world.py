@@ -22,6 +22,7 @@ from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
 from failover.management.commands._world_file import World, read
 from failover.management.commands._world_past import play
+from failover.management.commands._world_reports import of_vm, send
 from inventory.actions import count_new
 from inventory.models import VM, Site
 from replication.models import Order
@@ -116,15 +117,12 @@ def add_vms(account: Account, said: list[World]) -> None:
     with changes(PORTAL) as change:
         rows = VM.objects.bulk_create([_vm(account, sites[vm["site"]], vm) for vm in new], batch_size=work.BATCH)
         count_new(change, VM.objects.filter(pk__in=[row.pk for row in rows]))
+        send(account, [told for row, vm in zip(rows, new, strict=True) for told in of_vm(row.uuid, vm)])
 
 
 def _vm(account: Account, site: Site, said: World) -> VM:
-    hours = said.get("fim_hours_ago")
-    facts = {
-        key: said[key] for key in ("os", "address", "disk_gb", "power", "generation", "fim_changes") if key in said
-    }
+    facts = {key: said[key] for key in ("os", "address", "disk_gb", "power", "generation") if key in said}
     return VM(
         account=account, site=site, name=said["name"], slug=slugify(said["name"]), **facts,
-        fim_report_at=None if hours is None else clock.now() - timedelta(hours=hours),
         made_at=clock.now() - timedelta(days=90), cannot_replicate=said.get("cannot_replicate", ""),
     )  # fmt: skip
