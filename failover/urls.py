@@ -3,7 +3,7 @@
 from django.urls import path
 
 from failover.screens.security import FIM, MALWARE, PATCHING
-from failover.views import bulk, lists, request, security, ticket, tickets, vm
+from failover.views import bulk, lists, points, request, security, ticket, tickets, vm
 
 urlpatterns = [
     path("", lists.overview, name="overview-redirect"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("vms/choose/", bulk.choose, name="vms-choose"),
     path("vms/<slug:slug>/", vm.detail, name="vm"),
     path("vms/<slug:slug>/test/", vm.test, name="vm-test"),
+    path("vms/<slug:slug>/points/", points.points, name="vm-points"),
     path("security/fim/", security.screen, {"part": FIM}, name="fim"),
     path("security/malware/", security.screen, {"part": MALWARE}, name="malware"),
     path("security/patching/", security.screen, {"part": PATCHING}, name="patching"),

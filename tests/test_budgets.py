@@ -135,6 +135,8 @@ def pages(of: Filled) -> dict[str, str]:
     found["user"] = reverse("user", args=[of.slug, of.person.memberships.get().uuid])
     found["role"] = reverse("role", args=[of.slug, "admin"])
     found["vm"] = reverse("vm", args=[of.slug, of.vm.slug])
+    found["vm-points"] = reverse("vm-points", args=[of.slug, of.vm.slug])
+    found["api-rpo"] = reverse("api-rpo", args=[of.slug, of.vm.uuid])
     found["order-new"] = reverse("order-new", args=[of.slug])
     found["failover-new"] = reverse("failover-new", args=[of.slug])
     found["stop"] = reverse("replication-stop", args=[of.slug]) + f"?vm={of.vm.uuid}"

@@ -22,6 +22,7 @@ from failover.screens.markup import fact
 from failover.screens.security import readable, worst
 from inventory.models import VM, Role
 from replication.models import RecoveryPoint, Replication
+from replication.views.chart import rpo_chart
 
 EVENTS = {
     "order": "Replication was ordered", "rpo_behind": "RPO is behind its target", "caught_up": "RPO is met again",
@@ -56,7 +57,9 @@ def show(request: Visit, slug: str, *roles: Role) -> HttpResponse:
         "security": worst(actor, vm), "parts": parts(actor, vm),
         "poll": f"{request.path}?{urlencode({'version': request.head.version})}",
     }  # fmt: skip
-    context |= protection(actor, vm) if context["tells"] else {}
+    if context["tells"]:
+        context |= protection(actor, vm, request.GET.get("rpo", ""))
+        context["poll"] += f"&rpo={context['rpo']['period']}" if context["rpo"] else ""
     context |= {"deeds": deeds(actor, vm, context)}
     return page_or_part(request, "failover/vm.html", "failover/parts/vm.html", context)
 
@@ -72,7 +75,7 @@ def parts(actor: Actor, vm: VM) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def protection(actor: Actor, vm: VM) -> dict[str, Any]:
+def protection(actor: Actor, vm: VM, period: str) -> dict[str, Any]:
     """Everything of replication on this page, for whoever has Read. A stand-in shows its original's."""
     replications = Replication.objects.visible_to(actor, Permission.READ_REPLICATION).filter(vm=vm.family)
     replication = replications.exclude(state="stopped").select_related("order").first()
@@ -82,6 +85,7 @@ def protection(actor: Actor, vm: VM) -> dict[str, Any]:
     return {
         "pills": row.pills(vm), "course": row.course(vm), "replication": replication,
         "points": list(points.order_by("-at")[:10]) if replication else (),
+        "rpo": rpo_chart(replication, vm.name, period) if replication and vm.role != Role.TEST else None,
         "failovers": [told(one) for one in found], "mine": maker(vm, found),
         "test": next((one for one in found if one.kind == Kind.TEST and one.state in SHOWN), None),
         **offers(actor, vm, replication),

@@ -4,12 +4,14 @@ from replication.actions.billing import BILLED, Line, Month, bill, bill_line, bi
 from replication.actions.levels import Terms, agree, furnish, offered_levels, save_level, why_not_target
 from replication.actions.notices import register_notices
 from replication.actions.ordering import choose, place_order, refuse_unorderable
+from replication.actions.rpo import PERIODS, kept_hours, last_hours, rpo_series
 from replication.actions.standing import Progress, progress, progress_of, progress_of_orders
 from replication.actions.stopping import stop_replication
 from replication.actions.support import ask, go_on, listen, promise, retry_replication, settle
 
 __all__ = [
     "BILLED",
+    "PERIODS",
     "Line",
     "Month",
     "Progress",
@@ -23,6 +25,8 @@ __all__ = [
     "choose",
     "furnish",
     "go_on",
+    "kept_hours",
+    "last_hours",
     "listen",
     "offered_levels",
     "place_order",
@@ -33,6 +37,7 @@ __all__ = [
     "refuse_unorderable",
     "register_notices",
     "retry_replication",
+    "rpo_series",
     "save_level",
     "settle",
     "stop_replication",

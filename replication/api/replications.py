@@ -21,15 +21,18 @@ from accounts.api import (
 from accounts.models import Permission
 from ampdr.errors import Absent
 from ampdr.lifecycle import Actor
-from replication.actions import stop_replication
+from replication.actions import rpo_series, stop_replication
 from replication.api.shapes import (
     REPLICATION_ROW,
     Lists,
     PointShape,
     ReplicationPages,
     ReplicationShape,
+    RpoPeriod,
+    RpoShape,
     Stopped,
     replication_row,
+    rpo_row,
 )
 from replication.models import RecoveryPoint, Replication
 
@@ -86,6 +89,19 @@ class Points(Door):
         return Response(self.listed(self.query(PagesByTime), mine, mine.values("at", "consistent"), "at", "-at"))
 
 
+class Rpo(Door):
+    """The RPO of one VM over time."""
+
+    @described("read_rpo", RpoShape, parameters=[VM_UUID, RpoPeriod])
+    def get(self, request: Request, uuid: str) -> Response:
+        """The highest RPO of each step of a time span, oldest first; null: not protected then."""
+        found = open_replications(self.actor, uuid).first()
+        if found is None:
+            raise Absent
+        period = self.query(RpoPeriod)["period"]
+        return Response(rpo_row(found, period, rpo_series(found, period)))
+
+
 class Stop(Door):
     """Ends the service on several VMs, all or none."""
 
@@ -102,4 +118,5 @@ urlpatterns = [
     path("replications/stop/", Stop.as_view(), name="api-replications-stop"),
     path("replications/<str:uuid>/", OneReplication.as_view(), name="api-replication"),
     path("replications/<str:uuid>/points/", Points.as_view(), name="api-points"),
+    path("replications/<str:uuid>/rpo/", Rpo.as_view(), name="api-rpo"),
 ]

@@ -8,13 +8,15 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from accounts.api import (
+    Body,
     Door,
     PagesByUuid,
     VmName,
     page_of,
 )  # fmt: skip
 from ampdr import clock
-from replication.actions import Progress
+from ampdr.charts import Ages
+from replication.actions import PERIODS, Progress
 from replication.lifecycle import REPLICATION
 from replication.models import PROMISE, Replication
 
@@ -83,6 +85,21 @@ class PointShape(serializers.Serializer[Any]):
     consistent = serializers.CharField()
 
 
+class RpoPeriod(Body):
+    period = serializers.ChoiceField(list(PERIODS), default="24h", help_text="how far back")
+
+
+class RpoShape(serializers.Serializer[Any]):
+    """How old the newest recovery point ever got, in each step. `values_seconds`: null where it wasn't protected."""
+
+    period = serializers.CharField()
+    begins_at = serializers.DateTimeField(help_text="where the first step begins")
+    ends_at = serializers.DateTimeField()
+    step_seconds = serializers.IntegerField()
+    rpo_target_seconds = serializers.IntegerField()
+    values_seconds = serializers.ListField(child=serializers.IntegerField(allow_null=True))
+
+
 class Stopped(serializers.Serializer[Any]):
     stopped = serializers.IntegerField(help_text="how many VMs")
 
@@ -97,6 +114,17 @@ def order_row(row: dict[str, Any], stands: Progress) -> dict[str, Any]:
         "retention_hours": row["retention_hours"],
         "progress": stands.word,
         "counts": {state: n for state, n in stands.counts.items() if n},
+    }
+
+
+def rpo_row(replication: Replication, period: str, ages: Ages) -> dict[str, Any]:
+    return {
+        "period": period,
+        "begins_at": ages.begins_at,
+        "ends_at": ages.ends_at,
+        "step_seconds": int(ages.step.total_seconds()),
+        "rpo_target_seconds": int(replication.rpo_target.total_seconds()),
+        "values_seconds": ages.values,
     }
 
 

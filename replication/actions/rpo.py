@@ -1,0 +1,102 @@
+"""RPO over time, as charts, lists, programs and reports read it: from kept maxima, never from recovery points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import F, Func, IntegerField, OuterRef, Subquery
+from django.db.models.functions import Cast, Extract
+
+from ampdr import clock
+from ampdr.charts import Ages
+from replication.models import Replication, RpoHistory
+from replication.tasks.history import MINUTE, Gap, Maxima, advance, beginning_of, gaps_until, number_of
+
+HOUR, DAY = 60 * MINUTE, 24
+COUNTS = ("protected", "rpo_behind", "source_unreachable")  # as lists name it: the RPO of these goes on rising
+
+
+class Period(NamedTuple):
+    """A time span that is asked for. `per`: so many kept spans make one value; `count`: of so many values."""
+
+    word: str
+    words: str
+    span: RpoHistory.Span
+    per: int
+    count: int
+
+
+PERIODS = {
+    "24h": Period("24 h", "24 hours", RpoHistory.Span.FIVE_MINUTES, 3, 96),
+    "7d": Period("7 d", "7 days", RpoHistory.Span.HOUR, 2, 84),
+    "30d": Period("30 d", "30 days", RpoHistory.Span.HOUR, 8, 90),
+}
+
+
+def rpo_series(replication: Replication, period: str = "24h") -> Ages:
+    """How the RPO of this replication went until now, in seconds: one statement, that reads one row.
+
+    `period` is one of `PERIODS`; KeyError for any other.
+    """
+    asked, now = PERIODS[period], clock.now()
+    length = asked.span * MINUTE
+    kept = RpoHistory.objects.filter(replication=replication, span=asked.span).values_list("until", "maxima").first()
+    last, maxima = (number_of(kept[0], length), kept[1]) if kept else (-1, [])
+    end = (number_of(now, length) // asked.per + 1) * asked.per - 1  # values begin at multiples of their length too
+    known, last = advance(maxima, last, open_gaps(replication, now), length, RpoHistory.KEPT[asked.span])
+    known = _ending_at(end, known, last)[-asked.per * asked.count :]
+    return Ages(
+        begins_at=beginning_of(end + 1 - asked.per * asked.count, length),
+        ends_at=now,
+        step=timedelta(seconds=asked.per * length),
+        values=tuple(_highest(known[n : n + asked.per]) for n in range(0, len(known), asked.per)),
+    )
+
+
+def open_gaps(replication: Replication, now: datetime) -> list[Gap]:
+    """What no point has ended yet: up to now, or up to where the replication was paused."""
+    if replication.state == "protected":
+        return gaps_until(replication, [now])
+    if replication.state == "paused" and replication.paused_at:
+        return gaps_until(replication, [replication.paused_at])
+    return []
+
+
+def _ending_at(end: int, maxima: Maxima, last: int) -> Maxima:
+    """As many maxima, up to another last span."""
+    if end <= last:
+        return [*([None] * (last - end)), *maxima][: len(maxima)]
+    return [*maxima, *([None] * min(end - last, len(maxima)))][-len(maxima) :]
+
+
+def _highest(maxima: Sequence[int | None]) -> int | None:
+    return max((one for one in maxima if one is not None), default=None)
+
+
+# ---- One line in each row of a list ----------------------------------------------------------------------------------
+
+
+def kept_hours() -> Subquery:
+    """For a query of VMs: the number of the last hour that is kept, and the maxima of the day that ends with it."""
+    kept = RpoHistory.objects.filter(span=RpoHistory.Span.HOUR, replication__vm=OuterRef("pk"))
+    hour = Cast(Extract("until", "epoch") / HOUR, IntegerField())
+    end = RpoHistory.KEPT[RpoHistory.Span.HOUR]
+    found = Func(
+        hour, F(f"maxima__{end - DAY}_{end}"), function="array_prepend", output_field=ArrayField(IntegerField())
+    )
+    return Subquery(kept.exclude(replication__state="stopped").values(found=found)[:1])
+
+
+def last_hours(vm: Any, now: datetime) -> Maxima:
+    """The maxima of the last 24 hours of a row that bears `kept_hours` as `hours`; empty when none are kept."""
+    if not vm.hours:
+        return []
+    last, *maxima = vm.hours
+    hour = number_of(now, HOUR)
+    counts = vm.newest_point_at and vm.protection in COUNTS
+    gaps = [Gap(vm.newest_point_at.timestamp(), now.timestamp())] if counts else []
+    maxima, last = advance(maxima, last, gaps, HOUR, DAY)
+    return maxima if last == hour else _ending_at(hour, maxima, last)

@@ -1,0 +1,46 @@
+"""The chart of a replication's RPO, for every page that shows one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from ampdr.charts import Ages, Shade, chart, words_of
+from inventory.models import Outage
+from replication.actions import PERIODS, rpo_series
+from replication.models import Replication
+
+FIRST = "24h"
+
+
+def rpo_chart(replication: Replication, name: str, asked: str) -> dict[str, Any]:
+    """What `replication/parts/rpo.html` prints: the chart of a VM of this name and the time spans to choose from.
+
+    Two statements. A time span that doesn't exist is as if not asked for.
+    """
+    period = asked if asked in PERIODS else FIRST
+    ages = rpo_series(replication, period)
+    title = f"RPO of {name} over {PERIODS[period].words}"
+    return {
+        "chart": chart("rpo-chart", title, ages, replication.rpo_target, outages(replication.source, ages)),
+        "period": period, "spans": [(key, one.word) for key, one in PERIODS.items()], "over": PERIODS[period].words,
+    }  # fmt: skip
+
+
+def outages(site: str, ages: Ages) -> list[Shade]:
+    """Those of the site that overlap this time, oldest first."""
+    found = Outage.objects.filter(Q(over_at=None) | Q(over_at__gt=ages.begins_at), site__code=site)
+    return [
+        Shade(one.started_at, one.over_at or ages.ends_at, f"{site} outage {one.number}", told(site, one))
+        for one in found.filter(started_at__lt=ages.ends_at).order_by("started_at")
+    ]
+
+
+def told(site: str, one: Outage) -> str:
+    return f"Outage {one.number} of {site} from {words_of(one.started_at)} {_end(one.over_at)}."
+
+
+def _end(over_at: datetime | None) -> str:
+    return f"to {words_of(over_at)}" if over_at else "on"
