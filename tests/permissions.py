@@ -60,6 +60,10 @@ invitation           POST      {link};name=N&password=a-long-phrase-1&time_zone=
 # Pages of an account: here, /northwind/
 overview-redirect    GET       -                             in    302      302      302      302      404      404
 vms                  GET       -                             in    200      200      200      200      404      404
+vms-choose           POST      ;order=chosen&vm={free_uuid}  in    303/404  303/404  403/404  403/403  404      404
+vms-choose           POST      ;order=all&state=unprotected  in    303      303      403      403      404      404
+vms-choose           POST      ;failover=chosen&vm={web_uuid} in   303/404  403/404  403/404  403/403  404      404
+vms-choose           GET       -                             in    404      404      404      404      404      404
 vm                   GET       {web}                         in    200/404  200/404  200/404  200/404  404      404
 vm-test              GET       {tested}                      in    200/404  200/404  200/404  200/404  404      404
 vm-points            GET       {web}                         in    200/404  200/404  200/404  403/403  404      404
@@ -83,12 +87,14 @@ orders               GET       -                             in    200      200 
 order                GET       {order}                       in    200/404  200/404  200/404  403/403  404      404
 order-new            GET       -                             in    200      200      403      403      404      404
 order-new            GET       ?vm={free_uuid}               in    200/404  200/404  403/404  403/403  404      404
+order-new            GET       ?choice={choice}              in    200/404  404      404      403/403  404      404
 order-new            POST      ;vm={free_uuid}&key={key}     in    303/404  303/404  403/404  403/403  404      404
 failovers            GET       -                             in    200      200      200      403      404      404
 failover             GET       {waiting}                     in    200/404  200/404  200/404  403/403  404      404
 failover             GET       {running}                     in    200/404  200/404  200/404  403/403  404      404
 failover-new         GET       -                             in    200      403      403      403      404      404
 failover-new         GET       ?vm={web_uuid}                in    200/404  403/404  403/404  403/403  404      404
+failover-new         GET       ?choice={choice}              in    200/404  404      404      403/403  404      404
 failover-confirm     GET       ?kind=test&vm={web_uuid}      in    200/404  403/404  403/404  403/403  404      404
 failover-confirm     POST      ;kind=test&vm={web_uuid}&key={key} in 303/404 403/404 403/404  403/403  404      404
 failover-confirm     POST ;vm={web_uuid}&kind=live&reason=R&site_code=PHX01 in 303/404 403/404 403/404 403/403 404 404
@@ -138,6 +144,7 @@ api-site-inventory   POST      DFW01                         401   401      401 
 api-account-inventory POST     -                             401   401      401      401      401      401      401
 api-vms              GET       -                             401   200      200      200      200      404      404
 api-vm               GET       {web_uuid}                    401   200/404  200/404  200/404  200/404  404      404
+api-service-levels   GET       -                             401   200      200      200      403      404      404
 api-orders           GET       -                             401   200      200      200      403      404      404
 api-orders           POST      ;vms={free_uuid}              401   201/404  201/404  403/404  403/403  404      404
 api-order            GET       {order}                       401   200/404  200/404  200/404  403/403  404      404
@@ -149,6 +156,7 @@ api-rpo              GET       {web_uuid}                    401   200/404  200/
 api-replications-stop POST     ;vms={web_uuid}               401   200/404  200/404  403/404  403/403  404      404
 api-billable         GET       ?month=2026-01                401   200      200      200      403      404      404
 api-billable         GET       ?month=no                     401   400      400      400      403      404      404
+api-outages          GET       -                             401   200      200      200      200      404      404
 api-tickets          GET       -                             401   200      200      200      403      404      404
 api-tickets          POST      ;kind=test&vms={web_uuid}     401   201/404  403/404  403/404  403/403  404      404
 api-ticket           GET       {waiting}                     401   200/404  200/404  200/404  403/403  404      200/404
@@ -192,7 +200,8 @@ accounts_machinetoken     403   403  403       403          403          403/403
 inventory_site            200   403  403       200/200/302  403          200/200/302  403
 inventory_vm              200   403  403       200/200/302  403          200/200/302  403
 inventory_outage          200   200  200       200/200/404  400/400/404  302          403
-replication_order         200   403  403       200/200/302  403          200/200/302  403
+replication_servicelevel  200   403  403       200/200/302  403          200/200/302  403
+replication_order         200   403  403       200/200/404  400/400/404  200/200/302  403
 replication_replication   200   403  403       200/200/302  403          200/200/302  403
 failover_ticket           200   403  403       200/200/404  400/400/404  302          403
 notices_conversation      200   200  200       200/200/404  400/400/404  302          403
@@ -209,6 +218,7 @@ Support_lead  accounts_invitation     200   403  403       200/200/302  403     
 Support_lead  accounts_factorreset    200   200  200       200/200/404  400/400/404  200/200/302  403
 Support_lead  accounts_machinetoken   403   403  403       403          403          403/403/302  403
 Support_lead  inventory_site          200   403  403       200/200/302  200/200/302  200/200/302  403
+Support_lead  replication_servicelevel 200 200 200      200/200/302  200/200/302  200/200/302  403
 Support_lead  failover_ticket         200   403  403       200/200/404  400/400/404  302          403
 Operator      accounts_account        200   403  403       200/200/302  403          200/200/302  403
 Operator      accounts_person         403   403  403       403          403          403/403/302  403
@@ -217,6 +227,7 @@ Operator      accounts_factorreset    403   403  403       403          403     
 Operator      accounts_machinetoken   200   200  200       200/200/302  403          200/200/302  403
 Operator      inventory_site          200   200  200       200/200/302  200/200/302  200/200/302  403
 Operator      inventory_outage        403   403  403       403          403          403          403
+Operator      replication_servicelevel 403 403 403      403          403          403          403
 Operator      failover_ticket         403   403  403       403          403          403          403
 Operator      notices_conversation    403   403  403       403          403          403          403
 """
@@ -240,6 +251,7 @@ api-site-inventory   POST      XXX99                         401     401     401
 api-account-inventory POST     -                             401     401     401     401     401     401     404
 api-vms              GET       -                             200     200     200     401     200     404     401
 api-vm               GET       {web_uuid}                    200/404 200/404 200/404 401     200/404 404     401
+api-service-levels   GET       -                             200     200     403     401     200     404     401
 api-orders           GET       -                             200     200     403     401     200     404     401
 api-orders           POST      ;vms={free_uuid}              403/404 201/404 403/403 401     403/404 404     401
 api-order            GET       {order}                       200/404 200/404 403/403 401     200/404 404     401
@@ -249,6 +261,7 @@ api-replication      DELETE    {web_uuid}                    403/404 204/404 403
 api-points           GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
 api-replications-stop POST     ;vms={web_uuid}               403/404 200/404 403/403 401     403/404 404     401
 api-billable         GET       ?month=2026-01                200     200     403     401     200     404     401
+api-outages          GET       -                             200     200     200     401     200     404     401
 api-tickets          GET       -                             200     200     403     401     200     404     401
 api-tickets          POST      ;kind=test&vms={web_uuid}     201/404 201/404 403/403 401     403/404 404     401
 api-tickets          POST      ;kind=live&vms={web_uuid}&site_code=PHX01 403/404 403/404 403/403 401 403/404 404 401
@@ -271,6 +284,10 @@ route                method    sent                          nora     adam     r
 # Pages of an account: here, /northwind/
 overview-redirect    GET       -                             302      302      302
 vms                  GET       -                             403      200      403
+vms-choose           POST      ;order=chosen&vm={free_uuid}  403/403  303/404  403/403
+vms-choose           POST      ;order=all&state=unprotected  403      303      403
+vms-choose           POST      ;failover=chosen&vm={web_uuid} 403/403 403/404  403/403
+vms-choose           GET       -                             403      404      403
 vm                   GET       {web}                         403/403  200/404  403/403
 vm-test              GET       {tested}                      403/403  200/404  403/403
 fim                  GET       -                             403      200      403
@@ -293,12 +310,14 @@ orders               GET       -                             403      200      2
 order                GET       {order}                       403/403  200/404  200/404
 order-new            GET       -                             403      200      403
 order-new            GET       ?vm={free_uuid}               403/403  200/404  403/403
+order-new            GET       ?choice={choice}              403/403  404      404
 order-new            POST      ;vm={free_uuid}&key={key}     403/403  303/404  403/403
 failovers            GET       -                             403      200      200
 failover             GET       {waiting}                     403/403  200/404  200/404
 failover             GET       {running}                     403/403  200/404  200/404
 failover-new         GET       -                             403      403      200
 failover-new         GET       ?vm={web_uuid}                403/403  403/404  200/404
+failover-new         GET       ?choice={choice}              403/403  404      404
 failover-confirm     GET       ?kind=test&vm={web_uuid}      403/403  403/404  200/404
 failover-confirm     POST      ;kind=test&vm={web_uuid}&key={key} 403/403  403/404  303/404
 failover-confirm     POST      ;vm={web_uuid}&kind=live&reason=R&site_code=PHX01 403/403  403/404  303/404
@@ -341,6 +360,7 @@ ask-access           GET       -                             405      405      4
 # The API
 api-vms              GET       -                             403      200      403
 api-vm               GET       {web_uuid}                    403/403  200/404  403/403
+api-service-levels   GET       -                             403      200      200
 api-orders           GET       -                             403      200      200
 api-orders           POST      ;vms={free_uuid}              403/403  201/404  403/403
 api-order            GET       {order}                       403/403  200/404  200/404
@@ -350,6 +370,7 @@ api-replication      DELETE    {web_uuid}                    403/403  204/404  4
 api-points           GET       {web_uuid}                    403/403  200/404  200/404
 api-replications-stop POST      ;vms={web_uuid}               403/403  200/404  403/404
 api-billable         GET       ?month=2026-01                403      200      200
+api-outages          GET       -                             403      200      403
 api-tickets          GET       -                             403      200      200
 api-tickets          POST      ;kind=test&vms={web_uuid}     403/403  403/404  201/404
 api-ticket           GET       {waiting}                     403/403  200/404  200/404

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import Count, Q, QuerySet
 
-from accounts.models import Permission
+from accounts.models import Permission, TenantQuerySet
+from ampdr import clock
 from ampdr.lifecycle import Actor
-from inventory.models import VM, Outage, Role, Site
+from inventory.models import VM, Outage, OutageTold, Role, Site
 
 # With these words in the column `protection` a copy exists that a failover can start from.
 COPIED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
@@ -22,6 +23,7 @@ NOT_COPYING = ("none", "paused", "stopping", "stopped")
 IN_PLACE = Q(role=Role.PRIMARY, shown=True)
 ELSEWHERE = Q(role=Role.PRIMARY, shown=False)  # the original of a live failover that runs
 COPYING = IN_PLACE & ~Q(protection__in=NOT_COPYING)
+KEPT_FOR = timedelta(days=90)
 
 
 class Counts(NamedTuple):
@@ -73,6 +75,20 @@ def affected_here(actor: Actor) -> list[tuple[Outage, Counts]]:
     counted = _counted([outage.site for outage in outages], [actor.account_id]) if outages else {}
     found = ((outage, counted.get((actor.account_id, outage.site_id))) for outage in outages)
     return [(outage, counts) for outage, counts in found if counts]
+
+
+def told(actor: Actor) -> TenantQuerySet[OutageTold]:
+    """The outages that the actor's account was told of, open or over within 90 days, each with its numbers then.
+
+    Whoever may see VMs may know that their site is down. The numbers are of replication, and so is an outage that is
+    about an account's copies alone: both are for whoever may read that (rule 4). Raises Forbidden.
+    """
+    mine = OutageTold.objects.visible_to(actor, Permission.READ_VMS)
+    since = clock.now() - KEPT_FOR
+    lately = mine.filter(Q(outage__over_at=None) | Q(outage__over_at__gte=since))
+    if actor.can(Permission.READ_REPLICATION):
+        return lately
+    return lately.filter(Q(on_it__gt=0) | Q(running_there__gt=0))
 
 
 def outages_of(site: Site | str, since: datetime, until: datetime) -> QuerySet[Outage]:

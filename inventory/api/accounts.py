@@ -1,5 +1,5 @@
-"""What machines call below /api/v1/accounts/<account>/."""
+"""What is called below /api/v1/accounts/<account>/: by people, and by machines with a token for that account."""
 
-from inventory.api import reports, vms
+from inventory.api import outages, reports, vms
 
-urlpatterns = [*reports.ACCOUNT, *vms.ACCOUNT]
+urlpatterns = [*reports.ACCOUNT, *vms.ACCOUNT, *outages.ACCOUNT]
