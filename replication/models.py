@@ -53,7 +53,7 @@ class ServiceLevel(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """The same in words, and what no constraint can say: targets are whole minutes, and one level is the default."""
+        """The same in words, and what no constraint can say: targets are whole minutes, one level is the default."""
         wrong = {}
         for name in ("rpo_target", "rpo_minimum"):
             if getattr(self, name) % timedelta(minutes=1) or not timedelta() < getattr(self, name) <= timedelta(days=1):

@@ -227,7 +227,7 @@ Operator      accounts_factorreset    403   403  403       403          403     
 Operator      accounts_machinetoken   200   200  200       200/200/302  403          200/200/302  403
 Operator      inventory_site          200   200  200       200/200/302  200/200/302  200/200/302  403
 Operator      inventory_outage        403   403  403       403          403          403          403
-Operator      replication_servicelevel 403 403 403      403          403          403          403
+Operator      replication_servicelevel 403 403 403      403          403          403/403/302  403
 Operator      failover_ticket         403   403  403       403          403          403          403
 Operator      notices_conversation    403   403  403       403          403          403          403
 """

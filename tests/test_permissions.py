@@ -27,10 +27,11 @@ from ampdr.api import document
 from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from failover.models import Ticket
-from inventory.actions import declare
+from inventory.actions import declare, keep
+from inventory.models import VM
 from notices.actions import Opening, open_conversation
 from notices.models import Notice
-from replication.models import Replication
+from replication.models import Replication, ServiceLevel
 from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 from tests.permissions import ADMIN, OTHER_STAFF, TABLE
 
@@ -127,6 +128,7 @@ class Things:
     testing: str  # one whose test runs
     version: str  # of `waiting`
     talk: str  # a conversation with Support
+    choice: str  # VMs that who furnished it has chosen
     key: str
     member: str  # uuid of a membership
     invited: str  # uuid of an open invitation
@@ -147,6 +149,7 @@ class Things:
     inventory_outage: str
     replication_order: str
     replication_replication: str
+    replication_servicelevel: str
     failover_ticket: str
     notices_conversation: str
     notices_notice: str
@@ -155,7 +158,7 @@ class Things:
 NEVER = Things(
     web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
     order="RO-999999", waiting="FO-999999", running="FO-999998", testing="FO-999997",
-    version="waiting:1.000000", talk="T-999999", key=KEY,
+    version="waiting:1.000000", talk="T-999999", key=KEY, choice=str(uuid.UUID(int=11)),
     member=str(uuid.UUID(int=9)), invited=str(uuid.UUID(int=10)), link="never-made", role="never-there",
     token="0" * 12,
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
@@ -197,6 +200,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
         "inventory_site": site, "inventory_vm": web,
         "inventory_outage": declare(cast.actor("mary"), site, "No power", "Hall A.", NOW, str(uuid.uuid4())),
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
+        "replication_servicelevel": ServiceLevel.objects.get(),
         "failover_ticket": waiting, "notices_conversation": talk,
         "notices_notice": Notice.objects.filter(email=f"{who}@example.com", channel="portal").latest("pk"),
     }  # fmt: skip
@@ -204,7 +208,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     return Things(
         web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
         waiting=waiting.number, running=live.number, testing=test.number, version=version_of(waiting), key=KEY,
-        talk=talk.number,
+        talk=talk.number, choice=str(keep(cast.actor(who), VM.objects.filter(account=account, role="primary")).uuid),
         member=str(membership.uuid), invited=str(invited.uuid), link=invitation_path(invited.pk).split("/")[2],
         role=role.slug,
         token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),

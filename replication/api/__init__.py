@@ -1,5 +1,5 @@
-"""The API's addresses of orders, replications, recovery points and what is billed."""
+"""The API's addresses of service levels, orders, replications, recovery points and what is billed."""
 
-from replication.api import billable, orders, replications
+from replication.api import billable, levels, orders, replications
 
-urlpatterns = [*orders.urlpatterns, *replications.urlpatterns, *billable.urlpatterns]
+urlpatterns = [*levels.urlpatterns, *orders.urlpatterns, *replications.urlpatterns, *billable.urlpatterns]

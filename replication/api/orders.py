@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.urls import path, reverse
@@ -12,7 +13,6 @@ from accounts.api import (
     KEY_REQUIRED,
     PagesByNumber,
     PagesByUuid,
-    Vms,
     described,
     made,
     number_of,
@@ -21,10 +21,11 @@ from accounts.api import (
 from accounts.models import Permission
 from ampdr.errors import Absent
 from ampdr.lifecycle import Actor
-from replication.actions import place_order, progress, progress_of, progress_of_orders
+from replication.actions import Terms, place_order, progress, progress_of, progress_of_orders
 from replication.api.shapes import (
     ORDER,
     Lists,
+    NewOrder,
     OrderShape,
     OrderWithLines,
     order_row,
@@ -46,12 +47,14 @@ class Orders(Lists):
         results = [order_row(row, stands.get(row["pk"], NO_LINES)) for row in page["results"]]
         return Response({**page, "results": results})
 
-    @described("place_order", OrderShape, status=201, request=Vms, parameters=[KEY_REQUIRED])
+    @described("place_order", OrderShape, status=201, request=NewOrder, parameters=[KEY_REQUIRED])
     def post(self, request: Request) -> Response:
         """Orders replication for these VMs, all or none. It is checked at once and provisioned by workers."""
         self.actor.need(Permission.READ_REPLICATION)
-        body, key = self.asked(Vms, lambda: self.actor.need(Permission.WRITE_REPLICATION), keyed=True)
-        order = place_order(self.actor, body["vms"], key)
+        body, key = self.asked(NewOrder, lambda: self.actor.need(Permission.WRITE_REPLICATION), keyed=True)
+        target = body.get("rpo_target_minutes")
+        terms = Terms(body.get("service_level", ""), timedelta(minutes=target) if target else None)
+        order = place_order(self.actor, body["vms"], key, terms)
         address = reverse("api-order", args=[self.slug, order.number])
         return made(order_row(one_order(self.actor, order.number), progress(order.lines.all())), address)
 

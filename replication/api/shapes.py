@@ -11,7 +11,9 @@ from accounts.api import (
     Body,
     Door,
     PagesByUuid,
+    Text,
     VmName,
+    Vms,
     page_of,
 )  # fmt: skip
 from ampdr import clock
@@ -22,7 +24,10 @@ from replication.models import PROMISE, Replication
 
 RENAMED = ("state_since", "source", "target")
 UNTIL_PROTECTED = ("ordered", "provisioning")
-ORDER = ("pk", "number", "ordered_at", "ordered_by__name", "vm_count", "rpo_target", "retention_hours")
+ORDER = (
+    "pk", "number", "ordered_at", "ordered_by__name", "vm_count", "rpo_target", "retention_hours",
+    "service_level__name", "promised_at",
+)  # fmt: skip
 REPLICATION_ROW = (
     "uuid", "vm__uuid", "vm__name", "order__number", "state", "state_since", "source", "target", "rpo_target",
     "retention_hours", "newest_point_at", "ordered_at", "protected_at", "flag", "held_by", "step", "percent",
@@ -39,8 +44,42 @@ class OrderShape(serializers.Serializer[Any]):
     vm_count = serializers.IntegerField()
     rpo_target_seconds = serializers.IntegerField()
     retention_hours = serializers.IntegerField()
+    service_level = serializers.CharField(
+        allow_null=True, help_text="its name; null: an order of before there were any"
+    )
+    promised_at = serializers.DateTimeField(allow_null=True, help_text="ready by then")
     progress = serializers.CharField(help_text='"Ready", "1 of 3 ready", "2 failed", "Needs you" or "Stopped"')
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="lines by state")
+
+
+class LevelShape(serializers.Serializer[Any]):
+    """What can be ordered. The target is used where an order names none; the minimum is the smallest it may name."""
+
+    name = serializers.CharField()
+    rpo_target_minutes = serializers.IntegerField()
+    rpo_minimum_minutes = serializers.IntegerField()
+    retention_hours = serializers.IntegerField(help_text="how long recovery points are kept")
+    is_default = serializers.BooleanField(help_text="ordered where no level is named")
+
+
+class Levels(serializers.Serializer[Any]):
+    results = LevelShape(many=True)
+
+
+class Whole(serializers.IntegerField):
+    """A whole number as JSON writes one: neither text nor true."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class NewOrder(Vms):
+    service_level = Text(required=False, max_length=60, help_text="a name of service-levels/; empty: the default")
+    rpo_target_minutes = Whole(
+        required=False, min_value=1, max_value=1440, help_text="not below the level's minimum; not sent: the level's"
+    )
 
 
 class ReplicationShape(serializers.Serializer[Any]):
@@ -112,6 +151,8 @@ def order_row(row: dict[str, Any], stands: Progress) -> dict[str, Any]:
         "vm_count": row["vm_count"],
         "rpo_target_seconds": int(row["rpo_target"].total_seconds()),
         "retention_hours": row["retention_hours"],
+        "service_level": row["service_level__name"],
+        "promised_at": row["promised_at"],
         "progress": stands.word,
         "counts": {state: n for state, n in stands.counts.items() if n},
     }
