@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -10,9 +12,28 @@ from django.utils.safestring import SafeString
 from accounts.admin import Choice, OfAccount, Shelf, staff
 from ampdr.errors import Refusal
 from ampdr.templatetags.ampdr import pill
-from replication.actions import retry_replication
+from replication.actions import retry_replication, save_level
+from replication.forms import Level
 from replication.lifecycle import REPLICATION
-from replication.models import Order, Replication
+from replication.models import Order, Replication, ServiceLevel
+
+
+@admin.register(ServiceLevel)
+class LevelAdmin(Shelf):
+    """What can be ordered. A level is never deleted: orders name it."""
+
+    form = Level
+    list_display = ("name", "rpo_target", "rpo_minimum", "retention_hours", "offered", "is_default")
+    ordering = ("-is_default", "name")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "change")
+
+    def save_model(self, request: HttpRequest, obj: ServiceLevel, form: Any, change: Any) -> None:
+        save_level(staff(request), obj)
 
 
 @admin.register(Order)

@@ -122,6 +122,8 @@ WORDS: dict[str, str] = {
     "machine_token.revoked": "revoked a machine token",
     "site.added": "added the site",
     "site.changed": "changed the site",
+    "level.added": "added the service level",
+    "level.changed": "changed the service level",
     "record.closed": "closed old Activity into a file",
 }
 
