@@ -79,8 +79,12 @@ class VmShape(serializers.Serializer[Any]):
     recovery_environment = serializers.CharField(allow_null=True, help_text="of a stand-in: where it runs")
     os = serializers.CharField()
     address = serializers.IPAddressField(allow_null=True)
+    addresses = serializers.ListField(child=serializers.IPAddressField(), help_text="`address` and its others")
+    disk_gb = serializers.IntegerField(help_text="all disks together")
+    disks_gb = serializers.ListField(child=serializers.IntegerField(), help_text="empty: not known")
     generation = serializers.IntegerField()
     power = serializers.ChoiceField(["on", "off"])
+    vanished_at = serializers.DateTimeField(allow_null=True, help_text="since when its site's inventory lacks it")
     security = SecurityShape(allow_null=True)
     group = serializers.ChoiceField([(one.name, one.word) for one in GROUPS.values()], required=False)
     protection = serializers.ChoiceField([(one.name, one.word) for one in PROTECTIONS.values()], required=False)
@@ -88,6 +92,9 @@ class VmShape(serializers.Serializer[Any]):
     rpo_target_seconds = serializers.IntegerField(required=False)
     newest_point_at = serializers.DateTimeField(allow_null=True, required=False)
     can_replicate = serializers.BooleanField(required=False)
+    failover_address = serializers.IPAddressField(
+        allow_null=True, required=False, help_text="that its failover VM would get, if that is known"
+    )
     cannot_replicate = serializers.CharField(required=False, help_text="why not, in the words of the order; or empty")
     order = serializers.CharField(allow_null=True, required=False)
     failover = FailoverName(allow_null=True, required=False)
@@ -130,8 +137,12 @@ def vm_row(actor: Actor, vm: VM) -> dict[str, Any]:
         "recovery_environment": vm.site.recovery_environment if stand_in else None,
         "os": vm.os,
         "address": vm.address,
+        "addresses": [vm.address, *vm.other_addresses] if vm.address else [],
+        "disk_gb": vm.disk_gb,
+        "disks_gb": vm.disks_gb,
         "generation": vm.generation,
         "power": vm.power,
+        "vanished_at": vm.vanished_at,
         "security": security_of(actor, vm),
     }
 
@@ -146,6 +157,7 @@ def vm_row_with_replication(actor: Actor, vm: VM, failover: dict[str, Any] | Non
         "newest_point_at": vm.newest_point_at,
         "can_replicate": not vm.why_not_orderable,
         "cannot_replicate": vm.why_not_orderable,
+        "failover_address": vm.failover_address,
         "order": vm.order_number or None,
         "failover": failover,
         "last_test_at": vm.last_test_at,

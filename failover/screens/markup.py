@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils.html import escape
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from ampdr.lifecycle import State
@@ -95,6 +95,8 @@ def _name(line: Line) -> str:
     vm = line.vm
     facts = [vm.os if vm.role != Role.TEST else "", str(vm.address or "")]
     facts += ["isolated" if vm.role == Role.TEST else "", "off" if vm.power == "off" else ""]
+    if vm.vanished_at:
+        facts.append(format_html("not found in {} since {}", vm.site.code, day(vm.vanished_at)))
     beneath = " · ".join(escape(fact) for fact in facts if fact)
     return (
         f'<td role="cell"><div class="nm">{vm_icon(vm.role)}<span><a href="{escape(line.href)}">'

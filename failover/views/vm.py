@@ -25,12 +25,14 @@ from replication.models import RecoveryPoint, Replication
 from replication.views.chart import rpo_chart
 
 EVENTS = {
-    "order": "Replication was ordered", "rpo_behind": "RPO is behind its target", "caught_up": "RPO is met again",
+    "order": "Replication was ordered", "import": "Replication was imported from Generation 3",
+    "rpo_behind": "RPO is behind its target", "caught_up": "RPO is met again",
     "source_unreachable": "Source unreachable, RPO is behind its target",
     "outcome_unknown": "Outcome unknown, Support looks into it", "request": "Failover was requested",
     "confirmed": "Works, says the customer", "fenced": "The source is barred from starting",
     "source_silent": "The source site doesn't answer, it goes on unplanned", "set_going": "Set going again by Support",
-    "renamed": "Renamed",
+    "renamed": "Renamed", "added": "Added to the inventory", "resized": "Its disks were resized",
+    "moved": "Moved to another site", "vanished": "Not found at its site any more", "found": "Found again",
 }  # fmt: skip
 # So that what runs is on the page, however often somebody asked for something else since.
 RUNNING_FIRST = Case(When(state__in=STARTED, then=0), default=1)
