@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +31,12 @@ def key() -> str:
 
 
 def declare(cast: Cast, site: str = "DFW01", **said: Any) -> Outage:
-    words = {"title": "Hall A has no power", "text": WORDS, "started_at": clock.now(), "key": key()} | said
+    words: dict[str, Any] = {
+        "title": "Hall A has no power",
+        "text": WORDS,
+        "started_at": clock.now(),
+        "key": key(),
+    } | said
     return actions.declare(cast.actor("mary"), cast.sites[site], **words)
 
 
@@ -176,7 +182,7 @@ def everything() -> dict[str, list[dict[str, Any]]]:
     found = {}
     for model in apps.get_models():
         name = model.__name__
-        if model._meta.app_config.name in OURS and name not in TOLD:  # type: ignore[union-attr]
+        if model._meta.app_config.name in OURS and name not in TOLD:
             rows = model._default_manager.order_by("pk").values()
             found[name] = [{key: row[key] for key in row if key not in MOVED.get(name, ())} for row in rows]
     return found
@@ -286,12 +292,13 @@ def test_a_second_one_of_a_site_is_refused_by_its_number(cast: Cast) -> None:
 def test_who_closes_a_closed_one_hears_who_was_first(cast: Cast) -> None:
     mary, outage = cast.actor("mary"), declare(cast)
     actions.close(mary, outage, "Over", clock.now(), key())
-    for again in (
+    again: list[Callable[[], None]] = [
         lambda: actions.close(mary, outage, "Over, I say", clock.now(), key()),
         lambda: actions.update(mary, outage, "More", key()),
-    ):
+    ]
+    for deed in again:
         with pytest.raises(Conflict, match=f"Mary Osei closed {outage.number}") as refusal:
-            again()
+            deed()
         assert refusal.value.facts["who"] == "Mary Osei" and refusal.value.facts["since"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from accounts import activity
 from accounts.actions import support
 from accounts.actions.second_factor import prove
 from accounts.models import Account, Activity, Person
+from ampdr import clock
 from ampdr.run import DEMO_WORLD
 from failover.models import Failover, Launch
-from inventory.models import VM, Site
+from inventory.models import VM, Outage, OutageUpdate, Site
 from replication.models import Replication
 from tests.codes import SECRET, code_of
 
@@ -38,6 +40,10 @@ SMALL: dict[str, Any] = {
             ],
         }
     ],
+    "outages": [
+        {"site": "DFW01", "title": "No power", "text": "Hall A.", "by": "mary@support.example", "hours_ago": 145,
+         "over_after_hours": 1.5},
+    ],
 }  # fmt: skip
 
 
@@ -47,8 +53,11 @@ def load(folder: Path, world: Any) -> None:
     call_command("load_world", str(file), verbosity=0)
 
 
+KEPT = (Site, Person, Account, VM, Replication, Failover, Activity, OutageUpdate)
+
+
 def counts() -> list[int]:
-    return [model.objects.count() for model in (Site, Person, Account, VM, Replication, Failover, Activity)]
+    return [model.objects.count() for model in KEPT]
 
 
 @pytest.mark.django_db
@@ -61,6 +70,10 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     load(tmp_path, SMALL)
     assert counts() == before
     assert not list(activity.faults())
+    outage = Outage.objects.get()
+    assert outage.over_at and timedelta(hours=1) < outage.over_at - outage.started_at < timedelta(hours=2)
+    assert abs(clock.now() - outage.started_at - timedelta(hours=145)) < timedelta(hours=1)
+    assert Activity.objects.filter(kind="outage", account__slug="northwind").count() == 2
 
 
 @pytest.mark.django_db
@@ -120,6 +133,9 @@ BAD: list[tuple[Any, str]] = [
         change(SMALL, "staff", 0, "groups", to=["Boss"]),
         "there is no group “Boss”. There are Support, Support lead, Oper",
     ),
+    (change(SMALL, "outages", 0, "site", to="LHR01"), "The outages: there is no site LHR01."),
+    (change(SMALL, "outages", 0, "by", to="priya@northwind.example"), "is not one of the staff."),
+    (change(SMALL, "outages", 0, "over", to=3), "“over” is not known."),
     ([], "The file must hold one JSON object."),
     ("{", "world.json"),
 ]

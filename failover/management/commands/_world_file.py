@@ -15,7 +15,7 @@ from accounts.actions.second_factor import is_totp_secret
 World = dict[str, Any]
 
 KEYS = {
-    "world": {"about", "demo", "sites", "staff", "accounts", "demo_sign_ins"},
+    "world": {"about", "demo", "sites", "staff", "accounts", "outages", "demo_sign_ins"},
     "site": {"code", "city", "failover_site", "provider"},
     "person": {"email", "name", "password", "time_zone", "roles", "groups", "totp_secret"},
     "account": {
@@ -28,15 +28,18 @@ KEYS = {
     },
     "history": {
         "hours_ago", "order", "test", "live", "by", "approved_by", "reason",
-        "started_in_minutes", "terminated_after_hours", "undriven",
+        "started_in_minutes", "terminated_after_hours", "undriven", "asked", "refused",
     },
+    "asked": {"vm", "by", "text", "answers"},
     "conversation": {"hours_ago", "kind", "title", "vm", "messages"},
     "message": {"by", "text", "minutes_later"},
+    "outage": {"site", "title", "text", "by", "hours_ago", "over_after_hours", "over_text"},
 }  # fmt: skip
 NEEDED = {
     "site": {"code", "city"}, "person": {"email", "name"}, "account": {"slug", "name", "number"},
     "vm": {"name", "site"}, "history": {"hours_ago", "by"},
-    "conversation": {"hours_ago", "messages"}, "message": {"by", "text"},
+    "conversation": {"hours_ago", "messages"}, "message": {"by", "text"}, "asked": {"vm", "by", "text"},
+    "outage": {"site", "title", "text", "by", "hours_ago"},
 }  # fmt: skip
 
 
@@ -67,6 +70,10 @@ def check(world: Any) -> list[str]:
     staff = {person.get("email") for person in world.get("staff", [])}
     for account in world.get("accounts", []):
         found += _check_account(account, set(sites), staff)
+    for outage in world.get("outages", []):
+        found += _keys("outage", "The outages", outage)
+        found += [f"The outages: there is no site {outage.get('site')}."] * (outage.get("site") not in sites)
+        found += [f"The outages: {outage.get('by')} is not one of the staff."] * (outage.get("by") not in staff)
     return found
 
 
@@ -111,6 +118,12 @@ def _check_event(whose: str, event: World, vms: set[Any], people: set[Any], staf
     found = _keys("history", f"{whose}, history", event)
     named = event.get("order") or event.get("test") or event.get("live") or []
     found += [f"{whose}, history: there is no VM {name}." for name in named if name not in vms]
+    asked = event.get("asked")
+    about = [*event.get("refused", []), *([asked.get("vm")] if asked else [])]
+    found += [f"{whose}, history: {name} is not in this order." for name in about if name not in event.get("order", [])]
+    if asked:
+        found += _keys("asked", f"{whose}, history, asked", asked)
+        found += [f"{whose}, history: {asked.get('by')} is not one of the staff."] * (asked.get("by") not in staff)
     if event.get("by") not in people:
         found.append(f"{whose}, history: {event.get('by')} is not one of its people.")
     if "order" not in event and event.get("approved_by") not in {*staff, None}:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,10 +18,11 @@ from ampdr.lifecycle import PORTAL, Actor, changes
 from failover import actions
 from failover.management.commands._world_file import World
 from failover.models import Launch, Ticket
-from inventory.models import VM
+from inventory.actions import close, declare
+from inventory.models import VM, Site
 from notices.actions import Opening, open_conversation, write
 from notices.models import Conversation
-from replication.actions import place_order
+from replication.actions import ask, place_order
 from replication.models import RecoveryPoint, Replication
 from replication.providers.sites import provider_of
 from replication.tasks import caught_up
@@ -49,14 +52,21 @@ def play(accounts: list[tuple[Account, World]]) -> None:
 @contextmanager
 def without_delays() -> Iterator[None]:
     """The simulated provider of this process does everything at once meanwhile."""
-    scales = {name: os.environ.get(name) for name in ("SIMULATION_TIME_SCALE", "SIMULATION_FAILOVER_TIME_SCALE")}
-    os.environ.update(dict.fromkeys(scales, "0"))
+    with simulation(SIMULATION_TIME_SCALE="0", SIMULATION_FAILOVER_TIME_SCALE="0"):
+        yield
+
+
+@contextmanager
+def simulation(**variables: str) -> Iterator[None]:
+    """The simulated provider of this process is set like this meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     provider_of.cache_clear()
     try:
         yield
     finally:
-        os.environ.update({name: value for name, value in scales.items() if value is not None})
-        for name in [name for name, value in scales.items() if value is None]:
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+        for name in [name for name, value in before.items() if value is None]:
             del os.environ[name]
         provider_of.cache_clear()
 
@@ -68,11 +78,31 @@ def _play_event(account: Account, event: World) -> None:
         actor = as_then(enter(Person.objects.get(email=event["by"]), account.slug)[0])
         key = f"world:{event['hours_ago']}:{names[0]}"
         if "order" in event:
-            place_order(actor, vms, key)
+            _order(actor, event, vms, key)
         else:
             _fail_over(actor, event, vms, key)
         if not event.get("undriven"):
             work.drive()
+
+
+def _order(actor: Actor, event: World, vms: list[Any], key: str) -> None:
+    """With a question about a VM that Support asked, and VMs that the provider refused for good."""
+    lines = Replication.objects.filter(order=place_order(actor, vms, key))
+    if asked := event.get("asked"):
+        while lines.filter(state="ordered").exists():
+            work.drive(limit=1)  # a batch: nothing is provisioned yet
+        mary = support(Person.objects.get(email=asked["by"]))
+        ask(mary, lines.filter(vm__name=asked["vm"]), asked["text"], f"{key}:asked", tuple(asked.get("answers", ())))
+    if refused := event.get("refused"):
+        _refuse(refused)
+
+
+def _refuse(names: Sequence[str]) -> None:
+    rules = [{"fault": "refuse", "kind": "protect", "vm": name} for name in names]
+    with simulation(SIMULATION_FAULTS=json.dumps(rules)):
+        for minutes in range(3):  # the pauses between three tries
+            with clock.ahead(timedelta(minutes=minutes)):
+                work.drive()
 
 
 def as_then(actor: Actor) -> Actor:
@@ -110,6 +140,20 @@ def _terminate(actor: Actor, ticket: Ticket, event: World, key: str) -> None:
 def _approve(ticket: Ticket, event: World) -> None:
     by = as_then(support(Person.objects.get(email=event["approved_by"])))
     actions.approve(by, ticket, event.get("reason") or "Agreed by phone", actions.version_of(ticket))
+
+
+def play_outages(outages: list[World]) -> None:
+    """Those that were declared before are known by their keys."""
+    for said in outages:
+        start, actor = -timedelta(hours=said["hours_ago"]), support(Person.objects.get(email=said["by"]))
+        names = [f"world:{said['site']}:{said['title']}:{said['hours_ago']}:{end}" for end in ("start", "end")]
+        keys = [str(uuid.uuid5(uuid.NAMESPACE_URL, name)) for name in names]
+        with clock.ahead(start):
+            site = Site.objects.get(code=said["site"])
+            outage = declare(actor, site, said["title"], said["text"], clock.now(), keys[0])
+        if hours := said.get("over_after_hours"):
+            with clock.ahead(start + timedelta(hours=hours)):
+                close(actor, outage, said.get("over_text", "It is over."), clock.now(), keys[1])
 
 
 def _play_talk(account: Account, said: World) -> None:

@@ -21,7 +21,7 @@ from accounts.models import Account, AuthorizedUser, Membership, Permission, Per
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
 from failover.management.commands._world_file import World, read
-from failover.management.commands._world_past import play
+from failover.management.commands._world_past import play, play_outages
 from failover.management.commands._world_reports import of_vm, send
 from inventory.actions import count_new
 from inventory.models import VM, Site
@@ -43,6 +43,7 @@ class Command(BaseCommand):
                 add_person(person, demo, is_staff=True)
         loaded = [(add_account(account, demo), account) for account in world.get("accounts", [])]
         play([(new, said) for new, said in loaded if not Order.objects.filter(account=new).exists()])
+        play_outages(world.get("outages", []))
         self.stdout.write(f"{options['file'].name}: {VM.objects.filter(role='primary').count()} VMs are there.")
 
 
