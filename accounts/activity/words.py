@@ -12,6 +12,7 @@ from ampdr.lifecycle import LIFECYCLES
 WORDS: dict[str, str] = {
     # Orders and replications
     "replication.order": "ordered replication",
+    "replication.import": "brought it in from Generation 3, protected",
     "replication.accept": "began to set up replication",
     "replication.protect": "completed the first sync",
     "replication.pause": "paused replication, a live failover runs",

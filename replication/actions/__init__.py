@@ -1,6 +1,9 @@
 """What people may do with replication: order it, stop it, and, as Support, retry what failed."""
 
+from replication.actions.arrivals import Arrival
 from replication.actions.billing import BILLED, Line, Month, bill, bill_line, billable, billable_days
+from replication.actions.entries import COLUMNS, NEEDED, Entry, readable
+from replication.actions.importing import import_generation3
 from replication.actions.levels import Terms, agree, furnish, offered_levels, save_level, why_not_target
 from replication.actions.notices import register_notices
 from replication.actions.ordering import choose, place_order, refuse_unorderable
@@ -11,7 +14,11 @@ from replication.actions.support import ask, go_on, listen, promise, retry_repli
 
 __all__ = [
     "BILLED",
+    "COLUMNS",
+    "NEEDED",
     "PERIODS",
+    "Arrival",
+    "Entry",
     "Line",
     "Month",
     "Progress",
@@ -25,6 +32,7 @@ __all__ = [
     "choose",
     "furnish",
     "go_on",
+    "import_generation3",
     "kept_hours",
     "last_hours",
     "listen",
@@ -34,6 +42,7 @@ __all__ = [
     "progress_of",
     "progress_of_orders",
     "promise",
+    "readable",
     "refuse_unorderable",
     "register_notices",
     "retry_replication",
