@@ -17,6 +17,7 @@ from ampdr.templatetags.ampdr import age, ago, day, duration, pill, route, vm_ic
 from failover.screens.row import Way
 from failover.screens.security import Column, Part
 from inventory.models import VM, Role
+from replication.views.chart import rpo_line
 
 NONE = "—"
 
@@ -46,6 +47,7 @@ def vms_row(line: Line, picks: bool, tells: bool) -> SafeString:
             f'<td role="cell" class="st wrap"><span>{_pills(line)}{why_not}</span></td>',
             f'<td role="cell" class="lb" data-l="">{route(*line.course)}</td>',
             f'<td role="cell" class="num lb r" data-l="RPO"><span>{_rpo(vm)}</span></td>',
+            f'<td role="cell" class="hide mid">{rpo_line(vm)}</td>',
             f'<td role="cell" class="lb mid nw" data-l="Tested"><span>{_tested(vm)}</span></td>',
             f'<td role="cell" class="act num">{_way(line)}</td>',
         ]

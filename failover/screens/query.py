@@ -23,6 +23,7 @@ from ampdr.pages import Place
 from failover.models import Failover
 from failover.screens.security import BY_PERMISSION, SECURITY, readable
 from inventory.models import GROUPS, VM, Role, Site
+from replication.actions import kept_hours
 
 SIZES = (25, 50, 100)
 SIZE = 50
@@ -81,9 +82,13 @@ class Page:
     next: str
 
 
-def rows(actor: Actor, permission: str, filters: Filters) -> Page:
-    """One page of the rows that this actor may see under `permission`, in one statement whatever their number."""
-    return _cut(matching(actor, permission, filters), filters)
+def rows(actor: Actor, permission: str, filters: Filters, rpo: bool = False) -> Page:
+    """One page of the rows that this actor may see under `permission`, in one statement whatever their number.
+
+    `rpo`: with what a row's line of RPO is drawn from, for who may know it.
+    """
+    found = matching(actor, permission, filters)
+    return _cut(found.annotate(hours=kept_hours()) if rpo else found, filters)
 
 
 def matching(actor: Actor, permission: str, filters: Filters) -> QuerySet[VM]:

@@ -40,7 +40,7 @@ def vms(request: Visit) -> HttpResponse:
         return HttpResponse(status=204)
     actor, tells = request.actor, request.actor.can(Permission.READ_REPLICATION)
     filters = Filters.read(request.GET, {"site", "q"} | ({"state"} if tells else set()))
-    page = rows(actor, Permission.READ_VMS, filters)
+    page = rows(actor, Permission.READ_VMS, filters, rpo=tells)
     picks = {"orders": actor.can(Permission.WRITE_REPLICATION), "requests": actor.listed} if tells else {}
     context = frame(request, filters, page, GROUPS) | {
         **picks, "tells": tells, "picks": any(picks.values()), "sites": list(sites(actor, Permission.READ_VMS)),

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
+from django.utils.safestring import SafeString
 
-from ampdr.charts import Ages, Shade, chart, words_of
+from ampdr import clock
+from ampdr.charts import Ages, Shade, chart, row_line, words_of
 from inventory.models import Outage
-from replication.actions import PERIODS, rpo_series
+from replication.actions import PERIODS, last_hours, rpo_series
 from replication.models import Replication
 
 FIRST = "24h"
@@ -27,6 +29,11 @@ def rpo_chart(replication: Replication, name: str, asked: str) -> dict[str, Any]
         "chart": chart("rpo-chart", title, ages, replication.rpo_target, outages(replication.source, ages)),
         "period": period, "spans": [(key, one.word) for key, one in PERIODS.items()], "over": PERIODS[period].words,
     }  # fmt: skip
+
+
+def rpo_line(vm: Any) -> SafeString:
+    """The RPO of a row's last 24 hours, for a row that bears `kept_hours` as `hours`; empty when nothing is kept."""
+    return row_line(last_hours(vm, clock.now()), vm.rpo_target.total_seconds())
 
 
 def outages(site: str, ages: Ages) -> list[Shade]:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Lower
 from django.http import HttpResponse
+from django.utils.safestring import SafeString
 
 from accounts.actions import administrators
 from accounts.models import Permission
@@ -16,9 +17,10 @@ from ampdr import clock
 from ampdr.lifecycle import State
 from ampdr.views import page_or_part, unchanged
 from inventory.models import PROTECTIONS, VM, Role
-from replication.actions import Progress, progress_of_orders
+from replication.actions import Progress, kept_hours, progress_of_orders
 from replication.models import Order, Replication
 from replication.views.answers import Reason, need_read, why_nothing
+from replication.views.chart import rpo_line
 from replication.views.paging import Page, page_of, without
 
 LIST = ("rank", "name_key", "family", "role")
@@ -32,7 +34,7 @@ def protected(request: Visit) -> HttpResponse:
         return HttpResponse(status=204)
     q, state = asked(request)
     found: QuerySet[VM] = VM.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(shown=True)
-    found = having(found, state).select_related("site", "original__site")
+    found = having(found, state).select_related("site", "original__site").annotate(hours=kept_hours())
     page = page_of(named(found, q), LIST, request.GET)
     nothing = not (page.rows or q or state or "after" in request.GET or "before" in request.GET)
     context = frame(request, "protected", page) | {
@@ -63,12 +65,13 @@ class Row:
     state: State
     route: tuple[str, str]
     live: bool
+    line: SafeString
 
 
 def protected_row(vm: VM) -> Row:
     original = vm.original if vm.role == Role.LIVE and vm.original else vm
     state = PROTECTIONS["paused" if vm.role == Role.LIVE else vm.protection]
-    return Row(vm, state, (original.site.code, original.protected_to), vm.role == Role.LIVE)
+    return Row(vm, state, (original.site.code, original.protected_to), vm.role == Role.LIVE, rpo_line(vm))
 
 
 def asked(request: Visit) -> tuple[str, str]:
