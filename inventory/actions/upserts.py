@@ -100,7 +100,7 @@ def preview(feed: Feed, rows: Sequence[Any]) -> Outcome:
     return Outcome(len(told) - len(known), len(changed), len(known) - len(changed), found=found)
 
 
-def missing(feed: Feed, sites: Collection[str], told: Collection[uuid.UUID]) -> int:
+def missing(feed: Feed, sites: Collection[str], told: Collection[uuid.UUID | str]) -> int:
     """How many VMs a complete round of these sites would mark, had it told these alone."""
     return feed.tells_of(sites).filter(vanished_at=None).exclude(uuid__among=list(told)).count()
 
