@@ -19,7 +19,7 @@ TOLD_ON_ORIGINAL = ("requested", "starting", "start_failed", "undoing")
 TOLD_ON_STAND_IN = ("terminating", "termination_failed")
 REPLICATED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
 LAST = "the-last-part"
-BEING_ORDERED = ("ordered", "provisioning", "needs_input", "outcome_unknown", "failed")
+BEING_ORDERED = ("ordered", "provisioning", "needs_input", "outcome_unknown", "late", "failed")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 
 from ampdr.lifecycle import Change
 from ampdr.work import WaitingOn
@@ -17,7 +18,7 @@ from replication.models import Replication
 UNPROTECTED: dict[str, Any] = {"protected_to": "", "order_number": "", "newest_point_at": None}
 
 
-def list_as(change: Change, vms: Sequence[int], protection: str, **columns: Any) -> None:
+def list_as(change: Change, vms: Sequence[int], protection: str | Combinable, **columns: Any) -> None:
     """What lists show of these VMs' protection."""
     relist(change, VM.objects.filter(pk__among=vms), protection=protection, **columns)
 
