@@ -25,6 +25,3 @@ class Level(forms.ModelForm):  # type: ignore[type-arg]
             "offered": "Can be ordered. What was ordered before keeps its terms.",
             "is_default": "Chosen where nothing is said. A new default takes the place of the old one.",
         }
-
-    def validate_constraints(self) -> None:
-        """Not before the verb: it takes the default from the level that had it."""

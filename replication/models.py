@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -68,6 +69,10 @@ class ServiceLevel(models.Model):
             wrong["is_default"] = "One level is the default. Make another one the default instead."
         if wrong:
             raise ValidationError(wrong)
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Not whether another level is the default: the verb takes that from it."""
+        super().validate_constraints({*(exclude or ()), "is_default"})
 
 
 class Order(Driven):

@@ -10,18 +10,17 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accounts.models import Head, Permission
+from accounts.models import Permission
 from accounts.views import Visit
 from ampdr.errors import Absent, Invalid
 from ampdr.lifecycle import Actor
 from failover.actions import need_listing
-from failover.screens.query import Filters, Page, matching
+from failover.screens.query import Filters, matching
 from failover.views import vm
 from inventory.actions import keep
 from inventory.models import VM, Role
 
 OFFERED = {"state", "site", "q"}
-WITHOUT_ORIGINALS = ("live", "tests")  # lists of stand-ins alone
 
 
 class Purpose(NamedTuple):
@@ -73,15 +72,3 @@ def all_that_match(request: Visit) -> QuerySet[VM]:
     """The originals that the list shows under its filters, of whatever page."""
     filters = Filters.read(request.POST, OFFERED)
     return matching(request.actor, Permission.READ_VMS, filters).filter(role=Role.PRIMARY)
-
-
-def how_many(head: Head, filters: Filters, page: Page) -> int | None:
-    """How many VMs "all that match" are, where a kept counter or the page itself knows it; None where nobody does."""
-    if not (page.previous or page.next):
-        return sum(vm.role == Role.PRIMARY for vm in page.rows)
-    if filters.state in WITHOUT_ORIGINALS:
-        return 0
-    if filters.site or filters.q:
-        return None
-    counted: int = getattr(head, filters.state) if filters.state else head.all_vms - head.live
-    return counted

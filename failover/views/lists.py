@@ -17,10 +17,10 @@ from ampdr.views import page_or_part, unchanged
 from failover.screens import row
 from failover.screens.markup import Line, vms_row
 from failover.screens.query import SIZES, Filters, Page, rows, sites
-from failover.views.bulk import how_many
 from inventory.models import GROUPS, VM, Role
 
 ORDERABLE = ("none", "stopped")
+WITHOUT_ORIGINALS = ("live", "tests")  # groups of stand-ins alone
 FIRST = (
     ("vms", Permission.READ_VMS), ("replication", Permission.READ_REPLICATION), ("fim", Permission.READ_FIM),
     ("malware", Permission.READ_AVAM), ("patching", Permission.READ_PACKAGES),
@@ -51,6 +51,18 @@ def vms(request: Visit) -> HttpResponse:
         "hidden": [("state", filters.state), ("site", filters.site), ("q", filters.q)],
     }  # fmt: skip
     return page_or_part(request, "failover/vms.html", "failover/parts/vms.html", context)
+
+
+def how_many(head: Head, filters: Filters, page: Page) -> int | None:
+    """How many VMs "all that match" are, where a kept counter or the page itself knows it; None where nobody does."""
+    if not (page.previous or page.next):
+        return sum(vm.role == Role.PRIMARY for vm in page.rows)
+    if filters.state in WITHOUT_ORIGINALS:
+        return 0
+    if filters.site or filters.q:
+        return None
+    counted: int = getattr(head, filters.state) if filters.state else head.all_vms - head.live
+    return counted
 
 
 def frame(request: Visit, filters: Filters, page: Page, words: dict[str, State], **also: str) -> dict[str, Any]:
