@@ -20,7 +20,6 @@ from inventory.actions.told import COLUMNS, FIELDS, Fault, Told, differences, re
 from inventory.models import VM, Role, Round, Site, size
 
 AT_ONCE = 1_000  # rows of one call
-BATCH = 250  # rows of one UPDATE: their values stand in it as cases
 FEW = 10  # so many may vanish from a site in one round, however few it has
 READ = (*COLUMNS, "uuid", "account", "site", "role", "slug", "protection", "held_by", "vanished_at")
 ANOTHERS = "This uuid is taken and can't be used here."
@@ -226,11 +225,14 @@ class _Call:
         renamed = [key for key, becomes in found.items() if "name" in becomes]
         if not (keys or gone):
             return {}
-        wanted = VM.objects.filter(Q(pk__among=[*keys, *gone]) | Q(original__in=renamed)).only(*READ)
+        wanted = VM.objects.filter(Q(pk__among=[*keys, *gone]) | Q(original__in=renamed))
         return {vm.pk: vm for vm in wanted.order_by("pk").select_for_update(no_key=True, of=("self",))}
 
     def _write(self, vms: Mapping[int, VM], changed: Mapping[int, dict[str, Any]]) -> None:
-        """What differs, on the rows on which it does. Power and addresses alone are no news for Activity."""
+        """What differs, on the rows on which it does. Power and addresses alone are no news for Activity.
+
+        Every row is there, so the INSERT meets each and only updates: a third of what `bulk_update` costs.
+        """
         if not changed:
             return
         news = _news([(vms[key], becomes) for key, becomes in changed.items()])
@@ -238,7 +240,8 @@ class _Call:
             for name, value in becomes.items():
                 setattr(vms[key], name, value)
         written = [vms[key] for key in sorted(changed)]
-        VM.objects.bulk_update(written, sorted(set().union(*changed.values())), batch_size=BATCH)
+        columns = sorted(set().union(*changed.values()))
+        VM.objects.bulk_create(written, update_conflicts=True, unique_fields=["uuid"], update_fields=columns)
         if renamed := news.get("vm.renamed"):
             names = VM.objects.filter(pk=OuterRef("original")).values("name")
             VM.objects.filter(original__in=renamed).update(name=Subquery(names))
