@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from accounts.views.activity import harmless
 from ampdr.errors import Conflict
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         entries, dry_run = read(options["file"]), options["dry_run"]
         with ExitStack() as stack:
             report = stack.enter_context(_new(options["report"])) if options["report"] else None
+            lift_limits()
             try:
                 arrivals = import_generation3(replace(PORTAL, via="command"), entries, dry_run=dry_run)
             except Conflict as meanwhile:
@@ -56,6 +58,15 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{len(arrivals)} lines: {said}. {'Nothing was written: a dry run.' if dry_run else 'Imported.'}"
         )
+
+
+def lift_limits() -> None:
+    """Of this process's connection, which ends with it: ten thousands of lines in one transaction take longer than a
+    page may.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
 
 def _new(path: Path) -> TextIO:
