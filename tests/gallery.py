@@ -21,6 +21,7 @@ CUSTOMER = {
     "roles": "northwind/account/roles/", "role": "northwind/account/roles/technical/",
     "role-new": "northwind/account/roles/new/?from=technical",
     "authorized-users": "northwind/account/authorized-users/", "activity": "northwind/activity/",
+    "malware": "northwind/security/malware/", "patching": "northwind/security/patching/",
     "tickets": "northwind/tickets/", "ticket-new": "northwind/tickets/new/?kind=list",
     "notifications": "northwind/notifications/", "notification-settings": "northwind/notifications/settings/",
     "not-found": "northwind/tickets/T-1/",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -64,18 +65,24 @@ def security_row(line: Line, part: Part, tells: bool) -> SafeString:
         f'<td role="cell" class="lb" data-l=""><span class="nowrap">{escape(line.location)}</span></td>',
         _failover(line) if tells else "",
     ]
-    for place, column in enumerate(part.columns):
-        look = ("lb" if column.kind == "text" else "num lb") + (" r" if place % 2 else " c1")  # in twos on a phone
-        said = fact(part, column, line.vm)
+    edges = cycle(("c1", "r"))  # on a phone figures stand in twos, words have a line of their own
+    for column in part.columns:
+        look = "lb w" if column.kind == "text" else f"num lb {next(edges)}"
+        said = f"{fact(part, column, line.vm)}{_seen(part, line.vm) if column.kind == 'text' else ''}"
         cells.append(f'<td role="cell" class="{look}" data-l="{column.short}"><span>{said}</span></td>')
     return _row(line, cells)
+
+
+def _seen(part: Part, vm: VM) -> str:
+    at = part.reported_at(vm)
+    return f'<span class="sub">reported {when(at)}</span>' if at else ""
 
 
 def fact(part: Part, column: Column, vm: VM) -> SafeString:
     """What the last report said, if there was one."""
     said = getattr(vm, column.field)
     if column.kind == "time":
-        return when(said) if said else mark_safe("never")
+        return mark_safe(when(said) if said else "never")
     return mark_safe(escape(said) if part.reported_at(vm) and said != "" else NONE)
 
 

@@ -72,6 +72,12 @@ class Part:
             output_field=CharField(),
         )
 
+    @property
+    def told(self) -> list[Column]:
+        """What a VM's page tells of it: the columns, and the last report's time where none of them does."""
+        known = any(column.field == self.reported for column in self.columns)
+        return [*self.columns] if known else [*self.columns, Column("Last report", "Seen", self.reported, "time")]
+
     def status_of(self, vm: VM) -> State:
         """Of a VM that was listed."""
         return SECURITY[getattr(vm, self.name)]

@@ -23,16 +23,25 @@ from inventory.models import Role
 LOOK_AGAIN = 300  # seconds after which an open page looks again although nothing was written: reports grow old
 
 
+def period() -> str:
+    """What a page of statuses sends as `at` when it asks whether it is the newest."""
+    return str(int(clock.now().timestamp()) // LOOK_AGAIN)
+
+
+def still_so(request: Visit) -> bool:
+    """Whether an open page of statuses is the newest: nothing was written, and they were judged a moment ago."""
+    return unchanged(request) and request.GET.get("at") in (None, period())
+
+
 def screen(request: Visit, part: Part) -> HttpResponse:
-    """Which servers report, and what they said last. Reports grow old without a word, so time counts too."""
-    now = str(int(clock.now().timestamp()) // LOOK_AGAIN)
-    if unchanged(request) and request.GET.get("at", now) == now:
+    """Which servers report, and what they said last."""
+    if still_so(request):
         return HttpResponse(status=204)
     actor, tells = request.actor, request.actor.can(Permission.READ_REPLICATION)
     filters = Filters.read(request.GET, {"status", "site", "q"} | ({"failover"} if tells else set()))
     page = rows(actor, part.permission, filters)
     found = tally(actor, part)
-    context = frame(request, filters, page, SECURITY, at=now) | {
+    context = frame(request, filters, page, SECURITY, at=period()) | {
         "part": part, "tells": tells, "lines": [security_row(line, part, tells) for line in lines(actor, page.rows)],
         "tiles": tiles(found, filters), "live": found["live"], "tickets": sorted(found["tickets"]),
         "sites": sorted(found["sites"]), "total": request.head.all_vms,

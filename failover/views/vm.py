@@ -14,12 +14,13 @@ from accounts.models import Activity, Permission
 from accounts.views import Visit
 from ampdr.errors import Absent
 from ampdr.lifecycle import LIFECYCLES, Actor, State
-from ampdr.views import page_or_part, unchanged
+from ampdr.views import page_or_part
 from failover.lifecycle import SHOWN, STARTED
 from failover.models import Failover, Kind
 from failover.screens import listed, row
 from failover.screens.markup import fact
 from failover.screens.security import readable, worst
+from failover.views.security import period, still_so
 from inventory.models import VM, Role
 from replication.models import RecoveryPoint, Replication
 from replication.views.chart import rpo_chart
@@ -31,7 +32,9 @@ EVENTS = {
     "outcome_unknown": "Outcome unknown, Support looks into it", "request": "Failover was requested",
     "confirmed": "Works, says the customer", "fenced": "The source is barred from starting",
     "source_silent": "The source site doesn't answer, it goes on unplanned", "set_going": "Set going again by Support",
-    "renamed": "Renamed", "added": "Added to the inventory", "resized": "Its disks were resized",
+    "asked": "Support asks about it", "answered": "Support's question was answered",
+    "settled": "Settled by Support", "renamed": "Renamed", "added": "Added to the inventory",
+    "resized": "Its disks were resized",
     "moved": "Moved to another site", "vanished": "Not found at its site any more", "found": "Found again",
 }  # fmt: skip
 # So that what runs is on the page, however often somebody asked for something else since.
@@ -48,16 +51,16 @@ def test(request: Visit, slug: str) -> HttpResponse:
 
 
 def show(request: Visit, slug: str, *roles: Role) -> HttpResponse:
-    if unchanged(request):
+    if still_so(request):
         return HttpResponse(status=204)
     actor = request.actor
     vm = listed(actor, Permission.READ_VMS).filter(slug=slug, role__in=roles).order_by("rank").first()
     if vm is None:
         raise Absent
-    context = {
+    context: dict[str, Any] = {
         "vm": vm, "location": row.location(vm), "tells": actor.can(Permission.READ_REPLICATION),
         "security": worst(actor, vm), "parts": parts(actor, vm),
-        "poll": f"{request.path}?{urlencode({'version': request.head.version})}",
+        "poll": f"{request.path}?{urlencode({'version': request.head.version, 'at': period()})}",
     }  # fmt: skip
     if context["tells"]:
         context |= protection(actor, vm, request.GET.get("rpo", ""))
@@ -71,7 +74,7 @@ def parts(actor: Actor, vm: VM) -> list[dict[str, Any]]:
     return [
         {
             "part": part, "status": part.status_of(vm), "reported": part.reported_at(vm),
-            "facts": [(column.short, fact(part, column, vm)) for column in part.columns],
+            "facts": [(column.short, fact(part, column, vm)) for column in part.told],
         }
         for part in readable(actor)
     ]  # fmt: skip

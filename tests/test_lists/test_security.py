@@ -145,3 +145,13 @@ def test_no_report_is_worse_than_secured(cast: Cast, client: Client, web: VM) ->
     become(FIM, web, HOUR, {})
     assert pills(security(client)) == ["No report", "Secured", "No report", "No report"]
     assert security(client).count("Never reported") == 2
+
+
+def test_an_open_page_of_a_vm_looks_again_when_time_alone_has_passed(client: Client, web: VM) -> None:
+    html, htmx = client.get("/northwind/vms/web-01/").content.decode(), {"HX-Request": "true"}
+    poll = re.search(r'id="vm" hx-get="([^"]*)"', html)
+    assert poll
+    address = poll[1].replace("&amp;", "&")
+    assert client.get(address, headers=htmx).status_code == 204
+    with clock.ahead(timedelta(minutes=5)):
+        assert client.get(address, headers=htmx).status_code == 200

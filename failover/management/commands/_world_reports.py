@@ -27,7 +27,7 @@ def of_account(account: Account, said: World) -> list[Row]:
     """What every VM that runs reports now. A failover VM's agents came with it, and report at this moment."""
     by_name = {vm["name"]: vm for vm in said.get("vms", [])}
     running = VM.objects.filter(account=account, shown=True, power="on").values_list("uuid", "name", "role")
-    found = []
+    found: list[Row] = []
     for key, name, role in running:
         vm = by_name.get(name, {})
         found += of_vm(key, vm if role == Role.PRIMARY else vm | {age: 0 for age in AGES if age in vm})
