@@ -127,6 +127,9 @@ class _Reading:
         before = len(self.wrong)
         vm, at = self.value(place, row, "vm", which), self.value(place, row, "at", moment)
         facts = {column: self.value(place, row, name, read) for name, (column, read) in kind.fields.items()}
+        missing, critical = facts.get("patches_missing"), facts.get("patches_critical")
+        if missing is not None and critical is not None and critical > missing:
+            self.wrong[f"reports.{place}.critical"] = ["More critical ones than missing ones."]
         for name in row.keys() - {"vm", "kind", "at", *kind.fields}:
             known = ", ".join(("vm", "kind", "at", *kind.fields))
             self.wrong[f"reports.{place}.{str(name)[:64]}"] = [f"Not known here. Known: {known}."]
