@@ -78,7 +78,8 @@ def _replication(one: Arrival, vm: int, change: Change) -> Replication:
     said, site = one.entry.said, one.site
     assert site and site.failover_site
     since, newest = said["protected_since"], said.get("newest_point")
-    begins = {"state": REPLICATION.adopted, "state_since": since}
+    begins: dict[str, Any] = {"state": REPLICATION.adopted, "state_since": since}
+    begins["resumed_at"] = None if newest else change.at  # how old its points were before, nobody here knows
     return Replication(
         vm_id=vm, source=site.code, target=site.failover_site.code, step_site=site.code, service_level=one.level,
         rpo_target=one.rpo_target, retention_hours=one.retention_hours, ordered_at=since, protected_at=since,

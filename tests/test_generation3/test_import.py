@@ -15,7 +15,7 @@ from accounts.models import Activity, Head
 from ampdr import clock, work
 from failover.actions import request_termination
 from inventory.models import VM
-from replication.actions import Month, bill, stop_replication
+from replication.actions import Month, bill, rpo_series, stop_replication
 from replication.models import RecoveryPoint, Replication, ServiceLevel
 from replication.providers.sites import provider_of
 from tests.cast import Cast, make_vms, protect, request, rows, say_yes, sign_in, states
@@ -137,6 +137,19 @@ def test_its_rpo_is_watched(cast: Cast, tmp_path: Path, monkeypatch: pytest.Monk
     assert not list(activity.faults())
 
 
+def test_the_chart_of_its_rpo_begins_where_something_is_known(cast: Cast, tmp_path: Path) -> None:
+    imported(cast, tmp_path, "old-01")
+    newest = (clock.now() - timedelta(minutes=50)).isoformat()
+    imported(cast, tmp_path, "old-02", newest_point=newest)
+    unknown, known = Replication.objects.order_by("vm__name")
+    for driven in range(2):
+        for one, most in ((unknown, 30), (known, 80)):
+            one.refresh_from_db()
+            ages = [age for age in rpo_series(one).values if age is not None]
+            assert max(ages, default=0) < most * 60, driven
+        work.drive()
+
+
 @pytest.mark.parametrize("kind", ["live", "test"])
 def test_it_fails_over_and_comes_back(cast: Cast, tmp_path: Path, kind: str) -> None:
     vms = imported(cast, tmp_path, "old-01")
@@ -173,7 +186,7 @@ def test_pages_and_api_show_it_without_an_order(cast: Cast, client: Client, tmp_
     listed = client.get(reverse("replication", args=["northwind"])).content.decode()
     assert "old-01" in listed and "None" not in listed
     page = client.get(reverse("vm", args=["northwind", vm.slug])).content.decode()
-    assert "Imported from Generation 3" in page
+    assert "Imported from Generation 3" in page and "before it was brought here" in page
     row = client.get(reverse("api-replication", args=["northwind", vm.uuid])).json()
     assert (row["order"], row["state"], row["late"], row["newest_point_at"]) == (None, "protected", False, None)
     assert "old-01" in client.get(reverse("replication-stop", args=["northwind"]) + f"?vm={vm.uuid}").content.decode()
