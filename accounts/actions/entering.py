@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from django.contrib.postgres.aggregates import ArrayAgg, BoolOr, JSONBAgg
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import JSONObject
 from django.utils.crypto import constant_time_compare
 
 from accounts.actions.access import open_request
-from accounts.models import Account, AuthorizedUser, Head, MachineToken, Membership, Permission, Person, Token
+from accounts.models import Account, AuthorizedUser, Head, MachineToken, Membership, Permission, Person, Role, Token
 from ampdr import clock
 from ampdr.errors import Absent, Forbidden
 from ampdr.lifecycle import Actor
@@ -30,29 +30,32 @@ class Entry(NamedTuple):
     accounts: list[dict[str, str]]
 
 
-def enter(person: Person, slug: str, via: str = "page") -> Entry:
-    """The person as an actor in this account, and the account's head, in one statement. Absent if not a member."""
+@cache
+def _doors() -> QuerySet[Membership]:
+    """Memberships with all that an entry tells, put together once: it is asked for by every request."""
     listed = AuthorizedUser.objects.filter(account=OuterRef("account"), person=OuterRef("person"))
     theirs = Account.objects.filter(memberships__person=OuterRef("person"), memberships__enabled=True).order_by("name")
-    membership = (
-        Membership.objects.filter(person=person, account__slug=slug, enabled=True)
-        .select_related("account__head")
-        .annotate(
-            granted=JSONBAgg("roles__permissions", filter=Q(roles__isnull=False)),
-            all_granted=BoolOr("roles__all_permissions", default=False),
-            role_names=ArrayAgg("roles__name", filter=Q(roles__isnull=False), default=[]),
-            listed=Exists(listed),
-            accounts=ArraySubquery(theirs.values(found=JSONObject(slug="slug", name="name"))),
-        )
-        .first()
+    roles = Role.objects.filter(memberships=OuterRef("pk"))
+    granted = JSONObject(name="name", all_permissions="all_permissions", permissions="permissions")
+    return Membership.objects.select_related("account__head").annotate(
+        granted=ArraySubquery(roles.values(found=granted)),
+        listed=Exists(listed),
+        accounts=ArraySubquery(theirs.values(found=JSONObject(slug="slug", name="name"))),
     )
+
+
+def enter(person: Person, slug: str, via: str = "page") -> Entry:
+    """The person as an actor in this account, and the account's head, in one statement. Absent if not a member."""
+    membership: Any = next(iter(_doors().filter(person=person, account__slug=slug, enabled=True)), None)
     if membership is None:
         raise Absent
-    account = membership.account
-    granted = set(Permission.values) if membership.all_granted else set().union(*(membership.granted or []))
+    account, roles = membership.account, membership.granted
+    granted = set().union(*(role["permissions"] for role in roles))
+    if any(role["all_permissions"] for role in roles):
+        granted = set(Permission.values)
     actor = Actor(
         name=person.name, person_id=person.pk, via=via, account_id=account.pk, account_slug=account.slug,
-        account_name=account.name, permissions=frozenset(granted), roles=tuple(sorted(membership.role_names)),
+        account_name=account.name, permissions=frozenset(granted), roles=tuple(sorted(role["name"] for role in roles)),
         listed=membership.listed, unread=membership.unread,
     )  # fmt: skip
     return Entry(actor, account.head, membership.accounts)

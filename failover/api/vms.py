@@ -193,7 +193,7 @@ class VmList(Door):
         self.actor.need(Permission.READ_VMS)
         if "state" in request.query_params:
             self.actor.need(Permission.READ_REPLICATION)
-        page = rows(self.actor, Permission.READ_VMS, self.filters())
+        page = rows(self.actor, Permission.READ_VMS, self.filters(), parts=readable(self.actor))
         return Response({
             "next": self.address("after", page.next) if page.next else None,
             "previous": self.address("before", page.previous) if page.previous else None,

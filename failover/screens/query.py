@@ -7,7 +7,7 @@ a page begins behind the last row of the one before it, so that nothing is count
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ from ampdr.errors import Invalid
 from ampdr.lifecycle import Actor
 from ampdr.pages import Place
 from failover.models import Failover
-from failover.screens.security import BY_PERMISSION, SECURITY, readable
+from failover.screens.security import BY_PERMISSION, SECURITY, Part, readable
 from inventory.models import GROUPS, VM, Role, Site
 from replication.actions import kept_hours
 
@@ -29,6 +29,9 @@ SIZES = (25, 50, 100)
 SIZE = 50
 ORDER = ("rank", "name_key", "family", "role")
 LONGEST = 120
+# What lists and the API tell of a stand-in's original; the other columns of the joined row stay unread.
+OF_ORIGINAL = ("id", "uuid", "site", "last_test_at")
+UNREAD = [f"original__{field.name}" for field in VM._meta.concrete_fields if field.name not in OF_ORIGINAL]
 _signer = Signer(sep=".", salt="place in a list")
 
 
@@ -82,28 +85,32 @@ class Page:
     next: str
 
 
-def rows(actor: Actor, permission: str, filters: Filters, rpo: bool = False) -> Page:
+def rows(
+    actor: Actor, permission: str, filters: Filters, rpo: bool = False, parts: Sequence[Part] | None = None
+) -> Page:
     """One page of the rows that this actor may see under `permission`, in one statement whatever their number.
 
-    `rpo`: with what a row's line of RPO is drawn from, for who may know it.
+    `rpo`: with what a row's line of RPO is drawn from, for who may know it. `parts`: as `listed` has it; unless told,
+    the one that the permission opens.
     """
-    found = matching(actor, permission, filters)
+    found = matching(actor, permission, filters, parts).defer(*UNREAD)
     return _cut(found.annotate(hours=kept_hours()) if rpo else found, filters)
 
 
-def matching(actor: Actor, permission: str, filters: Filters) -> QuerySet[VM]:
+def matching(actor: Actor, permission: str, filters: Filters, parts: Sequence[Part] | None = None) -> QuerySet[VM]:
     """All the rows that these filters let through, of whatever page.
 
     Raises Forbidden. Without Read Server Replication the filters by state and by failover do nothing: they would tell
     of replication. A status is that of the part of security which `permission` opens.
     """
-    found = listed(actor, permission)
+    own = [BY_PERMISSION[Permission(permission)]] if permission in BY_PERMISSION else []
+    found = listed(actor, permission, own if parts is None else parts)
     if filters.state and actor.can(Permission.READ_REPLICATION):
         found = found.filter(group=filters.state)
     if filters.failover and actor.can(Permission.READ_REPLICATION):
         found = found.exclude(role=Role.PRIMARY)
-    if filters.status and permission in BY_PERMISSION:
-        found = found.filter(**{BY_PERMISSION[Permission(permission)].name: filters.status})
+    if filters.status and own:
+        found = found.filter(**{own[0].name: filters.status})
     if filters.site:
         found = found.filter(site__code=filters.site)
     if filters.q:
@@ -111,13 +118,14 @@ def matching(actor: Actor, permission: str, filters: Filters) -> QuerySet[VM]:
     return found
 
 
-def listed(actor: Actor, permission: str) -> QuerySet[VM]:
-    """The VMs as they are listed now, each with the status of every part of security that this actor may read.
+def listed(actor: Actor, permission: str, parts: Sequence[Part] | None = None) -> QuerySet[VM]:
+    """The VMs as they are listed now, each with its status in these parts of security: unless told, in every one that
+    this actor may read.
 
     For who may know it also a test's end date, and on an original the state of the test beside it.
     """
     found = VM.objects.visible_to(actor, permission).filter(shown=True)
-    found = found.annotate(**{part.name: part.status() for part in readable(actor)})
+    found = found.annotate(**{part.name: part.status() for part in (readable(actor) if parts is None else parts)})
     if actor.can(Permission.READ_REPLICATION):
         maker = Failover.objects.filter(uuid=OuterRef("made_by"))
         test = VM.objects.filter(original=OuterRef("pk"), role=Role.TEST)
