@@ -126,12 +126,14 @@ def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
 
 def of_draft(actor: Actor, query: QueryDict, kind: str, draft: str) -> Choice:
     """A choice kept on the server. One that fits a page is as if its VMs were named one by one."""
-    vms = mine(actor).filter(pk__among=list(kept_choice(actor, draft).values_list("pk", flat=True)))
+    vms = list(mine(actor).filter(pk__among=list(kept_choice(actor, draft).values_list("pk", flat=True))))
     narrowed = {name: text for name in ("site", "fit") if (text := query.get(name, "").replace("\0", ""))}
-    if site := narrowed.get("site"):
-        vms = vms.filter(site__code=site.upper())
-    found = [vm for vm in vms if not (narrowed.get("fit") and why_not(vm, kind))]
-    return Choice(found, draft=draft, narrowed=narrowed) if len(found) > A_PAGE else Choice(found)
+    found, site = vms, narrowed.get("site", "").upper()
+    if site:
+        found = [vm for vm in found if vm.site.code == site]
+    if "fit" in narrowed:
+        found = [vm for vm in found if not why_not(vm, kind)]
+    return Choice(found, draft=draft, narrowed=narrowed) if len(vms) > A_PAGE else Choice(found)
 
 
 def _uuid(text: str) -> uuid.UUID:
