@@ -15,7 +15,7 @@ from django.db.models.functions import Cast
 from accounts.models import Account
 from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor, Change, changes
-from inventory.actions.listing import make
+from inventory.actions import listing
 from inventory.actions.told import COLUMNS, FIELDS, Fault, Told, differences, read, refuse
 from inventory.models import VM, Role, Round, Site, size
 
@@ -241,7 +241,9 @@ class _Call:
                 setattr(vms[key], name, value)
         written = [vms[key] for key in sorted(changed)]
         columns = sorted(set().union(*changed.values()))
-        VM.objects.bulk_create(written, update_conflicts=True, unique_fields=["uuid"], update_fields=columns)
+        VM.objects.bulk_create(
+            written, batch_size=listing.AT_ONCE, update_conflicts=True, unique_fields=["uuid"], update_fields=columns
+        )
         if renamed := news.get("vm.renamed"):
             names = VM.objects.filter(pk=OuterRef("original")).values("name")
             VM.objects.filter(original__in=renamed).update(name=Subquery(names))
@@ -260,7 +262,7 @@ class _Call:
             VM(uuid=one.uuid, account_id=around.accounts[one.account], site=around.sites[one.site], **one.columns)
             for one in sorted(new, key=lambda one: one.uuid)
         ]
-        return make(self.change, vms)
+        return listing.make(self.change, vms)
 
     def _gone(self, around: _Around, complete: Collection[str], allow_many: bool) -> list[int]:
         """Keys of the VMs of these sites that nobody told since this round began."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.activity import faults
@@ -21,6 +21,8 @@ from tests.cast import Cast, make_vms
 from tests.test_counters import check_heads
 from tests.test_inventory.telling import identity, row, site, tell
 from tests.threads import raised, together
+
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 def chunks(n: int, **facts: Any) -> list[list[dict[str, Any]]]:
@@ -56,7 +58,7 @@ def test_ten_thousand_in_ten_calls(cast: Cast) -> None:
 
 @pytest.mark.parametrize("what", ["new", "same", "changed", "renamed", "vanished"])
 def test_a_call_costs_the_same_for_any_number_of_rows(cast: Cast, what: str) -> None:
-    """Statements for 10, 100 and 1,000 rows."""
+    """Statements for 10, 100 and 1,000 rows, of which 250 are written at once."""
     found = []
     for place, n in enumerate((10, 100, 1000)):
         rows = [{**row(place * 1000 + one), "power": "on"} for one in range(n)]
@@ -66,7 +68,23 @@ def test_a_call_costs_the_same_for_any_number_of_rows(cast: Cast, what: str) -> 
         call = [] if what == "vanished" else [one | now for one in rows]
         how: dict[str, Any] = {"complete": what == "vanished", "allow_many": True}
         found.append(statements(lambda: tell(site(cast), call, **how)))  # noqa: B023  done at once
-    assert found[0] == found[1] == found[2] <= 40, found
+    assert found[0] == found[1] <= 40, found
+    assert found[2] <= found[0] + 3, found
+
+
+def patient(deed: Callable[[], Any]) -> Callable[[], Any]:
+    """Again when a lock wasn't had in time, as on a slow machine; a circle is another error."""
+
+    def do() -> Any:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return deed()
+            except OperationalError as late:
+                if getattr(late.__cause__, "pgcode", "") != LOCK_NOT_AVAILABLE or time.monotonic() > deadline:
+                    raise
+
+    return do
 
 
 @pytest.mark.django_db(transaction=True)
@@ -92,7 +110,8 @@ def test_feeds_and_orders_at_one_moment(transactional_db: None, request: pytest.
         return lambda: place_order(actor, wanted, f"order-key-{key}")
 
     for turn in ("a", "b", "c"):
-        came = together(of_site(f"s{turn}"), of_account(f"x{turn}"), of_site(f"t{turn}"), of_people(turn))
+        deeds = [of_site(f"s{turn}"), of_account(f"x{turn}"), of_site(f"t{turn}"), of_people(turn)]
+        came = together(*(patient(deed) for deed in deeds))
         assert [one for one in raised(came) if not isinstance(one, Refusal)] == []
         assert not any(isinstance(one, Refusal) for one in came[:3]), came
         names = set(VM.objects.values_list("name", flat=True))
