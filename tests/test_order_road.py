@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ampdr import clock, work
+from replication.actions import ask
+from replication.models import Replication
 from replication.providers.simulated import doubled
 from tests.cast import Cast, make_vms
 from tests.order_road import FAULTS, OrderRoad
@@ -17,6 +19,7 @@ from tests.portal import portal
 from tests.test_acceptance import Look, enter
 from tests.test_orders.asking import simulate
 from tests.test_orders.reading import ordered
+from tests.test_screens import LOOKS, faults
 
 PACE: dict[str, Any] = {
     "SIMULATION_TIME_SCALE": "14400",  # a first sync takes 5 to 11 s
@@ -81,3 +84,40 @@ def test_after_48_hours_what_is_not_ready_is_later_than_promised(
         expect(seen.at("northwind/vms/").get_by_role("row").filter(has_text="web-01")).to_contain_text(
             "Later than promised"
         )
+
+
+def test_questions_are_accessible_and_fit_in_every_width(
+    transactional_db: None,
+    cast: Cast,
+    live_server: Any,
+    page: Page,
+    context: BrowserContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One with answers to press, one with a field to write in, late besides; and the pages on which Support asks."""
+    simulate(monkeypatch, time_scale=1)
+    order = ordered(cast, *make_vms(cast.northwind, cast.sites["DFW01"], ["web-01", "web-02", "n" * 110]))
+    work.drive()
+    lines, mary = Replication.objects.all(), cast.actor("mary")
+    talk = ask(mary, lines.filter(vm__name="web-01"), "Which tier?", "question-key-1", ("Fast", "w" * 120))
+    ask(mary, lines.filter(vm__name="web-02"), "l" * 400, "question-key-2")
+    with clock.ahead(timedelta(hours=49)):
+        work.drive()
+        enter(context, live_server.url, cast.priya)
+        seen = Look(page, live_server.url)
+        found = []
+        for path in (f"northwind/replication/orders/{order.number}/", f"northwind/tickets/{talk.number}/"):
+            found += [f"{path}: {fault}" for fault in faults(seen.at(path), LOOKS)]
+            seen.complaints.clear()  # axe itself writes styles into the page
+        enter(context, live_server.url, cast.mary)
+        path = f"admin/replication/order/{order.pk}/change/"
+        found += [f"{path}: {fault}" for fault in faults(seen.at(path), LOOKS)]
+        seen.complaints.clear()
+        for action in ("ask", "settle"):
+            seen.at(f"admin/replication/replication/?q={order.number}").get_by_role("checkbox").nth(1).check()
+            page.locator("select[name=action]").select_option(action)
+            page.get_by_role("button", name="Go", exact=True).click()
+            expect(page.get_by_role("heading", name="1 VM")).to_be_visible()
+            found += [f"{action}: {fault}" for fault in faults(page, LOOKS[::2])]
+            seen.complaints.clear()
+    assert not found, "\n".join(["", *found])
