@@ -26,7 +26,6 @@ from ampdr import clock, work
 from ampdr.api import document
 from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
-from failover.models import Ticket
 from inventory.actions import declare, keep
 from inventory.models import VM
 from notices.actions import Opening, open_conversation
@@ -157,10 +156,9 @@ class Things:
 
 NEVER = Things(
     web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
-    order="RO-999999", waiting="FO-999999", running="FO-999998", testing="FO-999997",
+    order="RO-999999", waiting="FO-999999", running="FO-999998", testing="FO-999997", token="0" * 12,
     version="waiting:1.000000", talk="T-999999", key=KEY, choice=str(uuid.UUID(int=11)),
     member=str(uuid.UUID(int=9)), invited=str(uuid.UUID(int=10)), link="never-made", role="never-there",
-    token="0" * 12,
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
 )  # fmt: skip
 
@@ -182,8 +180,8 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     for ticket in (live, test):
         say_yes(cast, ticket)
     work.drive()
-    watcher = f"{account.slug} watcher"
-    role = Role.objects.create(account=account, name=watcher, permissions=[Permission.READ_VMS, Permission.READ_FIM])
+    reads = [Permission.READ_VMS, Permission.READ_FIM]
+    role = Role.objects.create(account=account, name=f"{account.slug} watcher", permissions=reads)
     person = make_person(f"sana@{account.slug}.example", "Sana Iqbal")
     membership = join(person, account)
     membership.roles.set([role])
@@ -193,34 +191,30 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     rows: dict[str, Any] = {
         "accounts_account": account, "accounts_person": person, "accounts_role": role,
         "accounts_membership": membership, "accounts_authorizeduser": AuthorizedUser.objects.get(account=account),
-        "accounts_invitation": invited,
+        "accounts_invitation": invited, "replication_servicelevel": ServiceLevel.objects.get(),
         "accounts_factorreset": FactorReset.objects.create(person=person, reason="Called back", asked_by=cast.tom),
         "accounts_activity": Activity.objects.filter(account=account).latest("pk"),
         "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
         "inventory_site": site, "inventory_vm": web,
         "inventory_outage": declare(cast.actor("mary"), site, "No power", "Hall A.", NOW, str(uuid.uuid4())),
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
-        "replication_servicelevel": ServiceLevel.objects.get(),
         "failover_ticket": waiting, "notices_conversation": talk,
         "notices_notice": Notice.objects.filter(email=f"{who}@example.com", channel="portal").latest("pk"),
     }  # fmt: skip
-    waiting = Ticket.objects.get(pk=waiting.pk)
+    waiting.refresh_from_db()
     return Things(
         web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
         waiting=waiting.number, running=live.number, testing=test.number, version=version_of(waiting), key=KEY,
         talk=talk.number, choice=str(keep(cast.actor(who), VM.objects.filter(account=account, role="primary")).uuid),
         member=str(membership.uuid), invited=str(invited.uuid), link=invitation_path(invited.pk).split("/")[2],
-        role=role.slug,
-        token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),
+        role=role.slug, token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),
         **{name: str(row.pk) for name, row in rows.items()},
     )  # fmt: skip
 
 
 def browser(person: Person | None, factor: bool = True) -> Client:
     client = Client(raise_request_exception=False)
-    if person:
-        sign_in(client, person, factor=factor)
-    return client
+    return sign_in(client, person, factor=factor) if person else client
 
 
 @contextmanager
