@@ -65,6 +65,7 @@ def lift_limits() -> None:
     page may.
     """
     with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '60s'")
         cursor.execute("SET statement_timeout = 0")
         cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
