@@ -12,7 +12,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from bench import data, outage, pages, report  # noqa: E402
+from bench import data, outage, pages, report, rpo  # noqa: E402
 from tests.cast import make_cast  # noqa: E402
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     figures: list[report.Figure] = []
     if asked.only != "work":
         figures += pages.measure(cast.priya, cast.northwind.slug, asked.rounds)
+        figures += rpo.measure(cast, asked.rounds)
         say("pages are measured")
     if asked.only != "pages":
         figures += outage.measure(cast, asked.failover, asked.rounds)

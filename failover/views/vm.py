@@ -22,8 +22,9 @@ from failover.screens.markup import fact
 from failover.screens.security import readable, worst
 from failover.views.security import period, still_so
 from inventory.models import VM, Role
+from replication.actions import kept_rpo
 from replication.models import RecoveryPoint, Replication
-from replication.views.chart import rpo_chart
+from replication.views.chart import period_of, rpo_chart
 
 EVENTS = {
     "order": "Replication was ordered", "import": "Replication was imported from Generation 3",
@@ -57,14 +58,13 @@ def show(request: Visit, slug: str, *roles: Role) -> HttpResponse:
     vm = listed(actor, Permission.READ_VMS).filter(slug=slug, role__in=roles).order_by("rank").first()
     if vm is None:
         raise Absent
+    over, tells = period_of(request.GET.get("rpo", "")), actor.can(Permission.READ_REPLICATION)
+    query = {"version": str(request.head.version), "at": period()} | ({"rpo": over} if tells else {})
     context: dict[str, Any] = {
-        "vm": vm, "location": row.location(vm), "tells": actor.can(Permission.READ_REPLICATION),
-        "security": worst(actor, vm), "parts": parts(actor, vm),
-        "poll": f"{request.path}?{urlencode({'version': request.head.version, 'at': period()})}",
+        "vm": vm, "location": row.location(vm), "tells": tells,
+        "security": worst(actor, vm), "parts": parts(actor, vm), "poll": f"{request.path}?{urlencode(query)}",
     }  # fmt: skip
-    if context["tells"]:
-        context |= protection(actor, vm, request.GET.get("rpo", ""))
-        context["poll"] += f"&rpo={context['rpo']['period']}" if context["rpo"] else ""
+    context |= protection(actor, vm, over) if tells else {}
     context |= {"deeds": deeds(actor, vm, context)}
     return page_or_part(request, "failover/vm.html", "failover/parts/vm.html", context)
 
@@ -80,17 +80,18 @@ def parts(actor: Actor, vm: VM) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def protection(actor: Actor, vm: VM, period: str) -> dict[str, Any]:
+def protection(actor: Actor, vm: VM, over: str) -> dict[str, Any]:
     """Everything of replication on this page, for whoever has Read. A stand-in shows its original's."""
     replications = Replication.objects.visible_to(actor, Permission.READ_REPLICATION).filter(vm=vm.family)
-    replication = replications.exclude(state="stopped").select_related("order").first()
+    open_ones = replications.exclude(state="stopped").annotate(kept=kept_rpo(over))
+    replication = open_ones.select_related("order").first()
     points = RecoveryPoint.objects.visible_to(actor, Permission.READ_REPLICATION).filter(replication=replication)
     lines = Failover.objects.visible_to(actor, Permission.READ_REPLICATION).filter(vm=vm.family)
     found = list(lines.select_related("ticket", "launch").order_by(RUNNING_FIRST, "-pk")[:10])
     return {
         "pills": row.pills(vm), "course": row.course(vm), "replication": replication,
         "points": list(points.order_by("-at")[:10]) if replication else (),
-        "rpo": rpo_chart(replication, vm.name, period) if replication and vm.role != Role.TEST else None,
+        "rpo": rpo_chart(replication, vm.name, over) if replication and vm.role != Role.TEST else None,
         "failovers": [told(one) for one in found], "mine": maker(vm, found),
         "test": next((one for one in found if one.kind == Kind.TEST and one.state in SHOWN), None),
         **offers(actor, vm, replication),

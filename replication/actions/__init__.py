@@ -7,7 +7,7 @@ from replication.actions.importing import import_generation3
 from replication.actions.levels import Terms, agree, furnish, offered_levels, save_level, why_not_target
 from replication.actions.notices import register_notices
 from replication.actions.ordering import choose, place_order, refuse_unorderable
-from replication.actions.rpo import PERIODS, kept_hours, last_hours, rpo_series
+from replication.actions.rpo import PERIODS, kept_hours, kept_rpo, last_hours, rpo_series
 from replication.actions.standing import Progress, progress, progress_of, progress_of_orders
 from replication.actions.stopping import stop_replication
 from replication.actions.support import ask, go_on, listen, promise, retry_replication, settle
@@ -34,6 +34,7 @@ __all__ = [
     "go_on",
     "import_generation3",
     "kept_hours",
+    "kept_rpo",
     "last_hours",
     "listen",
     "offered_levels",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import F, Func, IntegerField, OuterRef, Subquery
+from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast, Extract
 
 from ampdr import clock
@@ -19,7 +20,8 @@ HOUR, DAY = 60 * MINUTE, 24
 COUNTS = ("protected", "rpo_behind", "source_unreachable")  # as lists name it: the RPO of these goes on rising
 
 
-class Period(NamedTuple):
+@dataclass(frozen=True)
+class Period:
     """A time span that is asked for. `per`: so many kept spans make one value; `count`: of so many values."""
 
     word: str
@@ -39,12 +41,16 @@ PERIODS = {
 def rpo_series(replication: Replication, period: str = "24h") -> Ages:
     """How the RPO of this replication went until now, in seconds: one statement, that reads one row.
 
-    `period` is one of `PERIODS`; KeyError for any other.
+    None for a replication that was read with `kept_rpo` of this period as `kept`. `period` is one of `PERIODS`;
+    KeyError for any other.
     """
     asked, now = PERIODS[period], clock.now()
     length = asked.span * MINUTE
-    kept = RpoHistory.objects.filter(replication=replication, span=asked.span).values_list("until", "maxima").first()
-    last, maxima = (number_of(kept[0], length), kept[1]) if kept else (-1, [])
+    told = vars(replication)
+    kept: Sequence[Any] | None = told.get("kept")
+    if "kept" not in told:
+        kept = _numbered(asked.span).filter(replication=replication).first()
+    last, maxima = (kept[0], kept[1:]) if kept else (-1, [])
     end = (number_of(now, length) // asked.per + 1) * asked.per - 1  # values begin at multiples of their length too
     known, last = advance(maxima, last, open_gaps(replication, now), length, RpoHistory.KEPT[asked.span])
     known = _ending_at(end, known, last)[-asked.per * asked.count :]
@@ -54,6 +60,18 @@ def rpo_series(replication: Replication, period: str = "24h") -> Ages:
         step=timedelta(seconds=asked.per * length),
         values=tuple(_highest(known[n : n + asked.per]) for n in range(0, len(known), asked.per)),
     )
+
+
+def kept_rpo(period: str) -> Subquery:
+    """For a query of replications: what `rpo_series` reads."""
+    return Subquery(_numbered(PERIODS[period].span).filter(replication=OuterRef("pk"))[:1])
+
+
+def _numbered(span: RpoHistory.Span, kept: str = "maxima") -> QuerySet[RpoHistory, list[int | None]]:
+    """Rows of this length of span, each as an array: the number of its last span and its maxima."""
+    number = Cast(Extract("until", "epoch") / (span * MINUTE), IntegerField())
+    found = Func(number, F(kept), function="array_prepend", output_field=ArrayField(IntegerField()))
+    return RpoHistory.objects.filter(span=span).values_list(found, flat=True)
 
 
 def open_gaps(replication: Replication, now: datetime) -> list[Gap]:
@@ -81,13 +99,9 @@ def _highest(maxima: Sequence[int | None]) -> int | None:
 
 def kept_hours() -> Subquery:
     """For a query of VMs: the number of the last hour that is kept, and the maxima of the day that ends with it."""
-    kept = RpoHistory.objects.filter(span=RpoHistory.Span.HOUR, replication__vm=OuterRef("pk"))
-    hour = Cast(Extract("until", "epoch") / HOUR, IntegerField())
     end = RpoHistory.KEPT[RpoHistory.Span.HOUR]
-    found = Func(
-        hour, F(f"maxima__{end - DAY}_{end}"), function="array_prepend", output_field=ArrayField(IntegerField())
-    )
-    return Subquery(kept.exclude(replication__state="stopped").values(found=found)[:1])
+    kept = _numbered(RpoHistory.Span.HOUR, f"maxima__{end - DAY}_{end}").filter(replication__vm=OuterRef("pk"))
+    return Subquery(kept.exclude(replication__state="stopped")[:1])
 
 
 def last_hours(vm: Any, now: datetime) -> Maxima:

@@ -68,8 +68,7 @@ def advance(maxima: Sequence[int | None], last: int, gaps: Iterable[Gap], length
     """
     gaps = list(gaps)
     end = max([last, *(ceil(gap.end / length) - 1 for gap in gaps)])
-    grown = [*maxima, *([None] * min(end - last, keep))][-keep:]
-    grown = [None] * (keep - len(grown)) + grown
+    grown: Maxima = [*([None] * keep), *maxima, *([None] * min(end - last, keep))][-keep:]
     for begin, until in gaps:
         for span in range(max(int(begin // length), end - keep + 1), ceil(until / length)):
             age, place = int(min(until, (span + 1) * length) - begin), span - end - 1
@@ -117,10 +116,10 @@ def _moved(
     grown, end = advance(maxima, last, gaps, length, keep)
     if grown == maxima and end == last:
         return None
-    return RpoHistory(replication_id=pk, span=span, until=beginning_of(end, length), maxima=_literal(grown))
+    return RpoHistory(replication_id=pk, span=span, until=beginning_of(end, length), maxima=literal(grown))
 
 
-def _literal(maxima: Maxima) -> Cast:
+def literal(maxima: Maxima) -> Cast:
     """As PostgreSQL reads an array: adapted number by number, a thousand rows take more than twice as long."""
     words = ",".join("NULL" if one is None else str(one) for one in maxima)
     return Cast(Value(f"{{{words}}}"), RpoHistory._meta.get_field("maxima"))

@@ -17,12 +17,16 @@ from replication.models import Replication
 FIRST = "24h"
 
 
-def rpo_chart(replication: Replication, name: str, asked: str) -> dict[str, Any]:
+def period_of(asked: str) -> str:
+    """A time span that doesn't exist is as if not asked for."""
+    return asked if asked in PERIODS else FIRST
+
+
+def rpo_chart(replication: Replication, name: str, period: str) -> dict[str, Any]:
     """What `replication/parts/rpo.html` prints: the chart of a VM of this name and the time spans to choose from.
 
-    Two statements. A time span that doesn't exist is as if not asked for.
+    One statement, and another one for a replication that was read without `kept_rpo` as `kept`.
     """
-    period = asked if asked in PERIODS else FIRST
     ages = rpo_series(replication, period)
     title = f"RPO of {name} over {PERIODS[period].words}"
     return {

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 from accounts.actions import enter, support
@@ -23,12 +26,15 @@ from inventory.models import VM, Site
 from notices.actions import Opening, open_conversation, write
 from notices.models import Conversation
 from replication.actions import ask, place_order
-from replication.models import RecoveryPoint, Replication
+from replication.models import RecoveryPoint, Replication, RpoHistory
 from replication.providers.sites import provider_of
 from replication.tasks import caught_up
+from replication.tasks.history import MINUTE, Gap, Maxima, advance, beginning_of, literal, number_of
 
 POINTS = timedelta(hours=3)  # how far back the recovery points of a loaded past reach
 EVERY = timedelta(minutes=5)
+HISTORY = timedelta(days=30)  # how far back the RPO of a loaded past reaches
+KINDS = 6  # of RPO histories; who is of one kind, began and paused together has the same
 POINT_AGE = timedelta(seconds=40)  # of the newest point when a failover of the past started
 
 
@@ -181,16 +187,69 @@ def _add_points(account: Account, behind: dict[str, int]) -> None:
     """Recovery points of the last hours; for those that are behind, up to so many minutes ago."""
     now = clock.now().replace(microsecond=0)
     mine = Replication.objects.filter(vm__account=account, state="protected").select_related("vm")
-    rows = []
+    rows, newest = [], {}
     for replication in mine:
-        newest = now - timedelta(minutes=behind.get(replication.vm.name, 0), seconds=replication.pk * 37 % 240 + 20)
-        rows += [RecoveryPoint(replication=replication, at=at) for at in _moments(newest)]
+        ago = timedelta(minutes=behind.get(replication.vm.name, 0), seconds=replication.pk * 37 % 240 + 20)
+        newest[replication] = now - ago
+        rows += [RecoveryPoint(replication=replication, at=at) for at in _moments(now - ago)]
     RecoveryPoint.objects.filter(replication__in=mine).delete()
     RecoveryPoint.objects.bulk_create(rows, batch_size=5 * work.BATCH)
     with changes(PORTAL) as change:
         caught_up(change, Replication.objects.filter(pk__in=[replication.pk for replication in mine]))
+    _add_history(newest)
     work.drive()  # raises the flag of those that are behind
 
 
 def _moments(newest: datetime) -> list[datetime]:
     return [newest - EVERY * n for n in range(POINTS // EVERY)]
+
+
+def _add_history(newest: dict[Replication, datetime]) -> None:
+    """What is drawn of these replications: points every few minutes for a month, with a silence now and then."""
+    RpoHistory.objects.filter(replication__in=newest).delete()
+    kept = cache(_kept)
+    rows = [
+        RpoHistory(replication=one, span=span, until=until, maxima=maxima)
+        for one, moment in newest.items()
+        for span, until, maxima in kept(
+            one.pk % KINDS, number_of(moment, EVERY.seconds), one.protected_at or moment, one.paused_at, one.resumed_at
+        )
+    ]
+    RpoHistory.objects.bulk_create(rows, batch_size=work.BATCH)
+
+
+def _kept(
+    kind: int, newest: int, begun: datetime, paused: datetime | None, resumed: datetime | None
+) -> list[tuple[int, datetime, Any]]:
+    """Of each length of span: the last one's beginning and the maxima, where the replication was protected."""
+    rows = []
+    for span in RpoHistory.Span:
+        length = span * MINUTE
+        whole, last = _maxima(kind, newest, span)
+        maxima, first = [*whole], last + 1 - len(whole)
+        _hole(maxima, 0, number_of(begun, length) - first)
+        if paused and resumed:
+            _hole(maxima, number_of(paused, length) + 1 - first, number_of(resumed, length) - first)
+        rows.append((int(span), beginning_of(last, length), literal(maxima)))
+    return rows
+
+
+def _hole(maxima: Maxima, begin: int, end: int) -> None:
+    for place in range(max(0, begin), min(end, len(maxima))):
+        maxima[place] = None
+
+
+@cache
+def _maxima(kind: int, newest: int, span: RpoHistory.Span) -> tuple[Maxima, int]:
+    return advance([], -1, _gaps(kind, newest * EVERY.seconds), span * MINUTE, RpoHistory.KEPT[span])
+
+
+@cache
+def _gaps(kind: int, end: int) -> list[Gap]:
+    """Points about every five minutes until then; about once a day one is late, about once a fortnight too late."""
+    chance, moments = Random(kind), [float(end)]
+    while moments[-1] > end - HISTORY.total_seconds():
+        turn = chance.random()
+        late = chance.uniform(700, 1500) if turn < 0.0003 else chance.uniform(60, 500) if turn < 0.004 else 0
+        moments.append(moments[-1] - EVERY.seconds - chance.uniform(-60, 60) - late)
+    return [Gap(*pair) for pair in pairwise(reversed(moments))]
