@@ -164,8 +164,8 @@ def test_the_database_says_why_not_in_the_words_of_the_vm(cast: Cast) -> None:
         made_by=uuid.uuid4(),
     )  # fmt: skip
     found = list(VM.objects.select_related("site").annotate(why=why_not_orderable()))
-    assert {vm.why for vm in found} == {vm.why_not_orderable for vm in found}  # type: ignore[attr-defined]
-    assert all(vm.why == vm.why_not_orderable for vm in found)  # type: ignore[attr-defined]
+    assert {vm.why for vm in found} == {vm.why_not_orderable for vm in found}
+    assert all(vm.why == vm.why_not_orderable for vm in found)
     assert len({vm.why_not_orderable for vm in found}) == 7
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -111,7 +112,7 @@ def test_the_api_tells_levels_and_orders_under_them(cast: Cast) -> None:
         "name": "Gold", "rpo_target_minutes": 10, "rpo_minimum_minutes": 5, "retention_hours": 72, "is_default": False,
     }  # fmt: skip
     body = {"vms": [str(one.uuid)], "service_level": "Gold", "rpo_target_minutes": 5}
-    targets = [{"rpo_target_minutes": n} for n in (4, "5", 5.0, 10**30, True, None)]
+    targets: list[dict[str, Any]] = [{"rpo_target_minutes": n} for n in (4, "5", 5.0, 10**30, True, None)]
     for wrong in (*targets, {"service_level": "Never"}):
         answer = caller.call("POST", "orders/", body | wrong, KEY)
         assert answer.status == 400 and list(answer.content["fields"]) == list(wrong), wrong

@@ -80,6 +80,6 @@ def test_two_sites_are_two_requests(cast: Cast, priya: Client, many: list[VM]) -
 
 def test_another_s_choice_is_absent(cast: Cast, priya: Client, many: list[VM]) -> None:
     theirs = keep(cast.actor("oscar"), VM.objects.all())
-    for key in (theirs.uuid, "nonsense"):
+    for key in (str(theirs.uuid), "nonsense"):
         assert priya.get(NEW, {"choice": key}).status_code == 404
         assert priya.post(CONFIRM, {"kind": "test", "choice": key}).status_code == 404
