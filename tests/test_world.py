@@ -96,6 +96,10 @@ def test_the_demonstration_has_a_believable_past() -> None:
     assert VM.objects.filter(role="primary").count() == 133
     waiting = Replication.objects.filter(state="ordered").count()
     assert waiting == 7, "an order is left for the running workers"
+    stuck = Replication.objects.exclude(waiting_on="").order_by("vm__name")
+    assert list(stuck.values_list("vm__name", "state", "waiting_on", "vm__protection")) == [
+        ("archive-01", "provisioning", "customer", "needs_input"), ("archive-03", "failed", "support", "failed"),
+    ]  # fmt: skip
     assert Failover.objects.filter(state="running", kind="test").count() == 1
     assert Failover.objects.filter(state="terminated").count() > 10
     assert not Launch.objects.exclude(point_at__lt=F("failover__running_at")).exists()
@@ -123,6 +127,15 @@ BAD: list[tuple[Any, str]] = [
     (change(SMALL, *VMS, 0, "colour", to="red"), "“colour” is not known."),
     (change(SMALL, *VMS, 0, to={"site": "DFW01"}), "“name” is missing."),
     (change(SMALL, "accounts", 0, "history", 0, "order", to=["db-01"]), "there is no VM db-01."),
+    (change(SMALL, "accounts", 0, "history", 0, "refused", to=["db-01"]), "db-01 is not in this order."),
+    (
+        change(SMALL, "accounts", 0, "history", 0, "asked", to={"vm": "web-01", "by": "priya@northwind.example"}),
+        "history, asked: “text” is missing.",
+    ),
+    (
+        change(SMALL, "accounts", 0, "history", 0, "asked", to={"vm": "web-01", "text": "?", "by": "x@example.com"}),
+        "x@example.com is not one of the staff.",
+    ),
     (change(SMALL, "accounts", 0, "history", 1, "approved_by", to="x@example.com"), "x@example.com is not one of the"),
     (change(SMALL, "accounts", 0, "authorized_users", 0, "email", to="x@example.com"), "is not one of its people."),
     (
