@@ -11,10 +11,13 @@ OTHERS = 10  # accounts that share the VMs of others
 
 VMS = """
 INSERT INTO inventory_vm (uuid, account_id, site_id, name, slug, role, shown, os, address, generation, power, disk_gb,
-  fim_report_at, fim_changes, made_at, protection, protected_to, rpo_target, newest_point_at, order_number)
+  fim_report_at, fim_changes, malware_report_at, malware_scan_at, malware_agent, malware_findings, patch_report_at,
+  patches_missing, patches_critical, made_at, protection, protected_to, rpo_target, newest_point_at, order_number)
 SELECT gen_random_uuid(), %(account)s, %(site)s, name, name, 'primary', true, 'Debian 12',
   ('10.' || n %% 200 || '.' || n / 200 %% 250 || '.' || n %% 250)::inet, 4, 'on', 40 + n %% 400,
-  now() - (n %% 60) * interval '1 hour', n %% 30, now() - interval '90 days',
+  now() - (n %% 60) * interval '1 hour', n %% 30, now() - (n %% 50) * interval '1 hour',
+  now() - (n %% 16) * interval '1 day', 'ClamAV 1.4', n %% 3, now() - (n %% 40) * interval '1 hour', n %% 25, n %% 2,
+  now() - interval '90 days',
   CASE WHEN n %% 20 < 16 THEN 'protected' WHEN n %% 20 = 16 THEN 'rpo_behind' WHEN n %% 20 = 17 THEN 'provisioning'
     ELSE 'none' END,
   CASE WHEN n %% 20 < 18 THEN 'PHX01' ELSE '' END, interval '15 minutes',

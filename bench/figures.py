@@ -12,7 +12,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from bench import data, outage, pages, report, rpo  # noqa: E402
+from bench import data, notice, outage, pages, report, rpo  # noqa: E402
 from tests.cast import make_cast  # noqa: E402
 
 
@@ -32,6 +32,7 @@ def main() -> None:
     if asked.only != "work":
         figures += pages.measure(cast.priya, cast.northwind.slug, asked.rounds)
         figures += rpo.measure(cast, asked.rounds)
+        figures += notice.measure(cast)
         say("pages are measured")
     if asked.only != "pages":
         figures += outage.measure(cast, asked.failover, asked.rounds)

@@ -88,6 +88,7 @@ def measure(person: Person, slug: str, rounds: int) -> list[Figure]:
     asked = {
         "floor": (f"/yardstick/{slug}/floor/", BARE), "template": (f"/yardstick/{slug}/template/", BARE),
         "vms": (f"/{slug}/vms/", PORTAL), "fim": (f"/{slug}/security/fim/", PORTAL), "deep": (deep, PORTAL),
+        "malware": (f"/{slug}/security/malware/", PORTAL), "patching": (f"/{slug}/security/patching/", PORTAL),
         "values": (f"/yardstick/{slug}/api/", BARE), "api": (f"/api/v1/accounts/{slug}/vms/", PORTAL),
     }  # fmt: skip
     calls = [partial(browser.get, address, kind) for address, kind in asked.values()]
@@ -110,6 +111,8 @@ def times(costs: dict[str, Cost]) -> list[Figure]:
     return [
         beside("G1", "Virtual Machines, 50 rows", "vms", template, "template over values()", 1.5),
         beside("G1", "FIM, 50 rows", "fim", template, "template over values()", 1.5),
+        beside("G1", "Malware Protection, 50 rows", "malware", template, "template over values()", 1.5),
+        beside("G1", "Patching, 50 rows", "patching", template, "template over values()", 1.5),
         beside("G1, reach for", "Virtual Machines, 50 rows", "vms", floor, "one string per row", 1.5),
         beside("G3", "API list of VMs, 50 rows", "api", values, "REST framework over values()", 1.5),
         Figure(
@@ -121,11 +124,14 @@ def times(costs: dict[str, Cost]) -> list[Figure]:
 
 def statements(browser: Browser, asked: dict[str, tuple[str, str]]) -> list[Figure]:
     found = {}
-    for name in ("vms", "fim", "deep", "api"):
+    names = {
+        "vms": "Virtual Machines", "fim": "FIM", "malware": "Malware Protection", "patching": "Patching",
+        "deep": "deepest page", "api": "API list",
+    }  # fmt: skip
+    for name in names:
         with counted() as said:
             browser.get(*asked[name])
         found[name] = len(said)
-    names = {"vms": "Virtual Machines", "fim": "FIM", "deep": "deepest page", "api": "API list"}
     words = ", ".join(f"{names[name]} {n}" for name, n in found.items())
     return [
         Figure("G5", "SQL statements of a list", words, "", str(max(found.values())), "<= 6", max(found.values()) <= 6)
