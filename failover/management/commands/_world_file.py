@@ -23,6 +23,7 @@ KEYS = {
     },
     "vm": {
         "name", "site", "os", "address", "disk_gb", "power", "generation", "fim_hours_ago", "fim_changes",
+        "disks_gb", "other_addresses",
         "malware_hours_ago", "malware_agent", "scan_days_ago", "findings", "patch_hours_ago", "patches_missing",
         "patches_critical", "cannot_replicate", "behind_minutes",
     },

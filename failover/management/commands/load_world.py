@@ -122,7 +122,8 @@ def add_vms(account: Account, said: list[World]) -> None:
 
 
 def _vm(account: Account, site: Site, said: World) -> VM:
-    facts = {key: said[key] for key in ("os", "address", "disk_gb", "power", "generation") if key in said}
+    keys = ("os", "address", "other_addresses", "disk_gb", "disks_gb", "power", "generation")
+    facts = {"disk_gb": sum(said.get("disks_gb", []))} | {key: said[key] for key in keys if key in said}
     return VM(
         account=account, site=site, name=said["name"], slug=slugify(said["name"]), **facts,
         made_at=clock.now() - timedelta(days=90), cannot_replicate=said.get("cannot_replicate", ""),
