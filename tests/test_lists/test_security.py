@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.actions import enter
 from accounts.models import Permission
 from ampdr import clock, work
+from failover.screens import Filters, rows
 from failover.screens.security import FIM, MALWARE, PARTS, PATCHING, Part
 from inventory.models import VM
 from tests.caller import by_token
@@ -97,8 +99,11 @@ def test_a_new_test_is_counted_and_live_failovers_are_told(cast: Cast, client: C
 def test_without_read_no_screen_filters_by_failover(cast: Cast, client: Client, web: VM) -> None:
     say_yes(cast, request(cast, [web]))
     work.drive()
-    sign_in(client, somebody(cast, *(part.permission for part in PARTS)))
+    person = somebody(cast, *(part.permission for part in PARTS))
+    sign_in(client, person)
     for part in PARTS:
+        actor, _ = enter(person, "northwind")
+        assert len(rows(actor, part.permission, Filters(failover="yes")).rows) == 3, "in no door"
         html = main(get(client, f"security/{part.name}", failover="yes"))
         assert [name for name, *_ in listing(html)] == ["db-01", "web-01", "web-01 - Test"]
         assert 'name="failover"' not in html and "In failover" not in html and "failover=" not in html
