@@ -102,7 +102,7 @@ def test_without_read_no_screen_filters_by_failover(cast: Cast, client: Client, 
     person = somebody(cast, *(part.permission for part in PARTS))
     sign_in(client, person)
     for part in PARTS:
-        actor, _ = enter(person, "northwind")
+        actor = enter(person, "northwind")[0]
         assert len(rows(actor, part.permission, Filters(failover="yes")).rows) == 3, "in no door"
         html = main(get(client, f"security/{part.name}", failover="yes"))
         assert [name for name, *_ in listing(html)] == ["db-01", "web-01", "web-01 - Test"]
