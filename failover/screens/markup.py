@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from django.utils.html import escape, format_html
+from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from ampdr.lifecycle import State
@@ -106,7 +106,7 @@ def _name(line: Line) -> str:
     facts += ["isolated" if vm.role == Role.TEST else "", "off" if vm.power == "off" else ""]
     if vm.vanished_at:
         facts.append(format_html("not found in {} since {}", vm.site.code, day(vm.vanished_at)))
-    beneath = " · ".join(escape(fact) for fact in facts if fact)
+    beneath = " · ".join(conditional_escape(fact) for fact in facts if fact)
     return (
         f'<td role="cell"><div class="nm">{vm_icon(vm.role)}<span><a href="{escape(line.href)}">'
         f'{whole(vm.display_name)}</a><span class="sub">{beneath}</span></span></div></td>'
