@@ -16,7 +16,8 @@ hypothesis.register_profile("house", deadline=None, derandomize=True, database=N
 hypothesis.load_profile("house")
 
 LONGEST = (
-    "test_storm", "test_screens", "test_other_people", "test_permissions", "test_whole_road", "test_hostile_text",
+    "test_storm", "test_screens", "test_other_people", "test_permissions", "test_whole_road", "test_order_road",
+    "test_hostile_text",
 )  # fmt: skip
 
 
