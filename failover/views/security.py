@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Q
+from django.db.models import Case, Count, F, Value, When
 from django.http import HttpResponse
 
 from accounts.models import Permission
@@ -50,17 +50,20 @@ def screen(request: Visit, part: Part) -> HttpResponse:
 
 
 def tally(actor: Actor, part: Part) -> dict[str, Any]:
-    """What the page says of all its rows: one statement that reads each of the account's rows once.
+    """What the page says of all its rows: one statement that judges each of the account's rows once.
 
     No kept counter could hold it: a status changes by the clock alone, when nothing is written.
     """
-    found = listed(actor, part.permission).order_by()
-    statuses = {name: Count("pk", filter=Q(**{part.name: name})) for name in SECURITY}
-    kinds = {"live": Count("pk", filter=Q(role=Role.LIVE)), "tests": Count("pk", filter=Q(role=Role.TEST))}
-    tickets = ArrayAgg("held_by", filter=Q(role=Role.LIVE), distinct=True, default=[])
-    return found.aggregate(
-        **statuses, **kinds, tickets=tickets, sites=ArrayAgg("site__code", distinct=True, default=[])
-    )  # fmt: skip
+    ticket = Case(When(role=Role.LIVE, then=F("held_by")), default=Value(""))
+    judged = listed(actor, part.permission, [part]).order_by().annotate(ticket=ticket)
+    groups = list(judged.values_list(part.name, "role", "ticket", "site__code").annotate(n=Count("pk")))
+    counted: Counter[str] = Counter()
+    for status, role, *_, n in groups:
+        counted.update({status: n, role: n})
+    return {name: counted[name] for name in SECURITY} | {
+        "live": counted[Role.LIVE], "tests": counted[Role.TEST],
+        "tickets": {number for _, _, number, *_ in groups if number}, "sites": {site for *_, site, _ in groups},
+    }  # fmt: skip
 
 
 def tiles(found: dict[str, Any], filters: Filters) -> list[dict[str, Any]]:
