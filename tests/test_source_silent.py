@@ -143,6 +143,15 @@ def test_the_site_is_asked_once_in_a_round(vms: list[VM], monkeypatch: pytest.Mo
     assert asked == ["DFW01"] and shown(vms[:3]) == [SILENT] * 3
 
 
+def test_a_flag_that_is_right_already_is_not_told_again(vms: list[VM]) -> None:
+    """The site fell silent and answered again before anybody looked."""
+    fall_behind(vms[0])
+    for _ in range(2):
+        work.drive()
+        Replication.objects.filter(vm=vms[0]).update(next_step_at=clock.now() - timedelta(seconds=1))
+    assert shown(vms[:1]) == [BEHIND] and told(BEHIND) == 1
+
+
 # ---- After a live failover -------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from accounts.actions import administrators
 from accounts.activity import name_of
 from accounts.models import Activity, Permission
 from accounts.views import Visit
+from ampdr import clock
 from ampdr.errors import Absent
 from ampdr.lifecycle import LIFECYCLES, Actor, State
 from ampdr.views import page_or_part
@@ -90,6 +91,7 @@ def protection(actor: Actor, vm: VM, over: str) -> dict[str, Any]:
     found = list(lines.select_related("ticket", "launch").order_by(RUNNING_FIRST, "-pk")[:10])
     return {
         "pills": row.pills(vm), "course": row.course(vm), "replication": replication,
+        "behind": vm.newest_point_at is not None and clock.now() - vm.newest_point_at > vm.rpo_target,
         "points": list(points.order_by("-at")[:10]) if replication else (),
         "rpo": rpo_chart(replication, vm.name, over) if replication and vm.role != Role.TEST else None,
         "failovers": [told(one) for one in found], "mine": maker(vm, found),
