@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from django.db.models import F, Value
+from django.db.models import Case, F, PositiveIntegerField, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.text import get_text_list
 
@@ -45,14 +45,17 @@ def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str
 def _stop(change: Change, keys: Sequence[int]) -> None:
     """What was not begun is over at once; the rest is stopped by the provider. The rows are locked already.
 
-    Who stops again what failed on its way out changes no bill: it was cancelled when it was cancelled first.
+    Who stops again what failed on its way out changes no bill: it was cancelled when it was cancelled first. And the
+    provider gets a new key: what it refused for the third time stays refused.
     """
     since = Coalesce("cancelled_at", Value(change.at))
     gone: dict[str, Any] = {"cancelled_at": since, "flag": "", "question": "", "failed_in": ""}
+    number = PositiveIntegerField()
+    key = Case(When(failed_in="stopping", then=F("generation") + 1), default=F("generation"), output_field=number)
     not_begun = Replication.objects.filter(pk__in=keys, state="ordered")
     cancelled = change.fire(not_begun, "cancel", **NOTHING_TO_DO, **gone)
     under_way = Replication.objects.filter(pk__in=keys).exclude(pk__in=[row.pk for row in cancelled])
-    stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source")), **gone)
+    stopping = change.fire(under_way, "stop", **fresh(Kind.UNPROTECT, F("source"), generation=key), **gone)
     list_as(change, [row.vm_id for row in cancelled], "none", **UNPROTECTED)
     list_as(change, [row.vm_id for row in stopping], "stopping")
     work.ring()

@@ -94,7 +94,8 @@ def test_paused_is_billed(cast: Cast) -> None:
     assert len(list(bill(Replication.objects.all(), Month.of(clock.now())))) == 1
 
 
-def test_a_clean_up_that_fails_changes_no_bill(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", ["Support", "customer"])
+def test_a_clean_up_that_fails_changes_no_bill(cast: Cast, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
     """Cancelled when it was cancelled first, whoever tries again, and however late the provider is done."""
     (vm,) = servers(cast, "web-01")
     protect(cast, [vm])
@@ -109,7 +110,10 @@ def test_a_clean_up_that_fails_changes_no_bill(cast: Cast, monkeypatch: pytest.M
     assert VM.objects.get(pk=vm.pk).protection == "failed"
     refuse(monkeypatch)
     with clock.ahead(timedelta(days=40)):
-        retry_replication(cast.actor("mary"), failed)
+        if again == "Support":
+            retry_replication(cast.actor("mary"), failed)
+        else:
+            stop_replication(cast.actor("oscar"), [vm.uuid])
         Replication.objects.update(next_step_at="2020-01-01T00:00Z")
         work.drive()
         assert not list(bill(Replication.objects.all(), Month.of(clock.now())))
