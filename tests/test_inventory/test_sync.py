@@ -54,7 +54,7 @@ def test_what_providers_name_is_taken_over(cast: Cast) -> None:
     assert last == "" and said == [
         "DFW01: 2 VMs named: 2 new, 0 changed, 0 as they were, 0 not found any more, 0 found again.",
         "LHR01: its provider names no VM. 0 known here, left as they are.",
-        "PHX01: 1 VMs named: 1 new, 0 changed, 0 as they were, 0 not found any more, 0 found again.",
+        "PHX01: 1 VM named: 1 new, 0 changed, 0 as they were, 0 not found any more, 0 found again.",
     ]
     assert (vm(1).account, vm(1).site.code, vm(1).disks_gb, vm(1).os) == (
         cast.northwind,

@@ -54,8 +54,8 @@ def said(site: Site, found: Synced, dry_run: bool) -> str:
         return f"{site.code}: its provider names no VM. {there} known here, left as they are."
     made, changed, same, vanished, back = found.outcome
     line = (
-        f"{site.code}: {found.told} VMs named: {made} new, {changed} changed, {same} as they were, "
-        f"{vanished} not found any more, {back} found again."
+        f"{site.code}: {found.told} VM{'' if found.told == 1 else 's'} named: {made} new, {changed} changed, "
+        f"{same} as they were, {vanished} not found any more, {back} found again."
     )
     if found.unassigned:
         line += f"\n{site.code}: {len(found.unassigned)} not assigned to an account, left out: "
