@@ -64,12 +64,12 @@ def world(cast: Cast) -> Cast:
     protect(cast, [live, tested, waiting], "key-of-dallas")
     protect(cast, [there], "key-of-phoenix")
     protect(cast, [ours, stopped], "key-of-olga", who="olga")
-    stop_replication(cast.actor("olga"), [stopped.uuid])
     for vm, kind in ((live, "live"), (tested, "test")):
         ticket = request(cast, [vm], kind)
         say_yes(cast, ticket)
         drive_to(ticket, "running")
     request(cast, [waiting], "live", key="another-key")
+    stop_replication(cast.actor("olga"), [stopped.uuid])  # and nothing is driven any more: it is stopping
     return cast
 
 
