@@ -151,6 +151,7 @@ def printed(*arguments: str) -> str:
 def of_two_accounts(cast: Cast) -> None:
     protect(cast, servers(cast, "web-01", "=cmd()"))
     protect(cast, make_vms(cast.contoso, cast.sites["PHX01"], ["theirs\x1b[2J"]), who="olga")
+    Replication.objects.update(service_level=None)  # as of before levels were
     Replication.objects.filter(vm__name="web-01").update(service_level=ServiceLevel.objects.get())
 
 
