@@ -216,7 +216,7 @@ def test_without_read_every_number_is_refused_alike(cast: Cast, vms: list[VM]) -
     row = caller.get("vms/").content["results"][0]
     assert set(row) == {
         "uuid", "name", "display_name", "role", "failover_kind", "original_id", "site", "recovery_environment", "os",
-        "address", "generation", "power",
+        "address", "addresses", "disk_gb", "disks_gb", "generation", "power", "security", "vanished_at",
     }  # fmt: skip
     assert caller.get(f"vms/{row['uuid']}/").content == row
     assert said(caller.get("vms/?state=protected")) == (403, "forbidden")
