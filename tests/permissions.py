@@ -259,6 +259,7 @@ api-replications     GET       -                             200     200     403
 api-replication      GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
 api-replication      DELETE    {web_uuid}                    403/404 204/404 403/403 401     403/404 404     401
 api-points           GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
+api-rpo              GET       {web_uuid}                    200/404 200/404 403/403 401     200/404 404     401
 api-replications-stop POST     ;vms={web_uuid}               403/404 200/404 403/403 401     403/404 404     401
 api-billable         GET       ?month=2026-01                200     200     403     401     200     404     401
 api-outages          GET       -                             200     200     200     401     200     404     401
@@ -290,6 +291,7 @@ vms-choose           POST      ;failover=chosen&vm={web_uuid} 403/403 403/404  4
 vms-choose           GET       -                             403      404      403
 vm                   GET       {web}                         403/403  200/404  403/403
 vm-test              GET       {tested}                      403/403  200/404  403/403
+vm-points            GET       {web}                         403/403  200/404  403/403
 fim                  GET       -                             403      200      403
 malware              GET       -                             403      200      403
 patching             GET       -                             403      200      403
@@ -368,8 +370,10 @@ api-replications     GET       -                             403      200      2
 api-replication      GET       {web_uuid}                    403/403  200/404  200/404
 api-replication      DELETE    {web_uuid}                    403/403  204/404  403/404
 api-points           GET       {web_uuid}                    403/403  200/404  200/404
+api-rpo              GET       {web_uuid}                    403/403  200/404  200/404
 api-replications-stop POST      ;vms={web_uuid}               403/403  200/404  403/404
 api-billable         GET       ?month=2026-01                403      200      200
+api-billable         GET       ?month=no                     403      400      400
 api-outages          GET       -                             403      200      403
 api-tickets          GET       -                             403      200      200
 api-tickets          POST      ;kind=test&vms={web_uuid}     403/403  403/404  201/404
