@@ -1,5 +1,7 @@
 import pytest
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -14,6 +16,15 @@ from tests.cast import Cast, make_cast, make_vms, protect, request, say_yes
 # The same examples in every run, however slow the machine is.
 hypothesis.register_profile("house", deadline=None, derandomize=True, database=None)
 hypothesis.load_profile("house")
+
+
+def lift(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """A test may stand still for longer than a page: a busy machine is no fault. Other processes keep their limits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = 0")
+
+
+connection_created.connect(lift)
 
 LONGEST = (
     "test_storm", "test_screens", "test_other_people", "test_permissions", "test_whole_road", "test_order_road",

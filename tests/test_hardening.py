@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -148,7 +149,9 @@ def test_absurd_cookies_are_nobody(cast: Cast, visitor: Client, cookie: str) -> 
 
 
 def test_every_connection_has_its_time_limits(db: None) -> None:
-    with connection.cursor() as cursor:
+    """One that the tests don't lift them from (tests/conftest.py)."""
+    bare = connection.get_new_connection(connection.get_connection_params())
+    with closing(bare), bare.cursor() as cursor:
         found = {}
         for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             cursor.execute(f"SHOW {name}")

@@ -56,7 +56,7 @@ SQL = {
     "ampdr/sets.py": "INSERT ... SELECT, which the ORM lacks",
     "ampdr/numbers.py": "nextval of a sequence, which the ORM lacks",
     "accounts/activity/closing.py": "the table's bars go down and up again, which the ORM lacks",
-    "replication/management/commands/import_generation3.py": "an operator's long transaction, which no page waits for",
+    "ampdr/limits.py": "a session's own limits, for an operator's long transaction, which no page waits for",
     "accounts/management/commands/verify_activity.py": "one snapshot for many reads, which the ORM lacks",
     "ampdr/servers.py": "starts the server, before Django is there",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -33,7 +34,7 @@ def priya(cast: Cast, client: Client) -> Client:
     return sign_in(client, cast.priya)
 
 
-def ask(cast: Cast, title: str = "A question", who: str = "priya", **facts: str) -> Conversation:
+def ask(cast: Cast, title: str = "A question", who: str = "priya", **facts: Any) -> Conversation:
     said = Opening(facts.pop("kind", "other"), title, "And its text", **facts)
     return open_conversation(cast.actor(who), said, f"key-of-{title}")
 

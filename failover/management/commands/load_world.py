@@ -20,6 +20,7 @@ from accounts.actions.second_factor import add_factor
 from accounts.models import Account, AuthorizedUser, Membership, Permission, Person, Role, Token
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
+from ampdr.limits import lift_limits
 from failover.management.commands._world_file import World, read
 from failover.management.commands._world_past import play, play_outages
 from failover.management.commands._world_reports import of_vm, send
@@ -36,6 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         world = read(options["file"])
+        lift_limits()
         with transaction.atomic():
             add_sites(world.get("sites", []))
             demo = world.get("demo") is True

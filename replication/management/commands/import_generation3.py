@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
 from accounts.views.activity import harmless
 from ampdr.errors import Conflict
 from ampdr.lifecycle import PORTAL
+from ampdr.limits import lift_limits
 from replication.actions import Arrival, import_generation3
 from replication.management.commands._generation3_file import read
 
@@ -58,16 +58,6 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{len(arrivals)} lines: {said}. {'Nothing was written: a dry run.' if dry_run else 'Imported.'}"
         )
-
-
-def lift_limits() -> None:
-    """Of this process's connection, which ends with it: ten thousands of lines in one transaction take longer than a
-    page may.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '60s'")
-        cursor.execute("SET statement_timeout = 0")
-        cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
 
 def _new(path: Path) -> TextIO:
