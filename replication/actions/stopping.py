@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.db.models import Case, F, PositiveIntegerField, Value, When
@@ -23,9 +23,12 @@ from replication.providers.base import Kind
 from replication.tasks import UNPROTECTED, list_as
 
 
-def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str = "") -> int:
+def stop_replication(
+    actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str = "", only: Collection[str] = ()
+) -> int:
     """Ends the service on these VMs at once, all or none; the provider's clean-up follows. Returns how many VMs.
 
+    With `only`, nothing is stopped if one has got beyond these states meanwhile (Conflict: `ready_meanwhile`).
     With a key, a repeat does nothing and gets the same answer. Raises Forbidden, Absent, Invalid, IllegalTransition,
     and Conflict: `not_replicated`, or `held_by_failover`, naming the ticket of a VM that is in an open failover.
     """
@@ -33,9 +36,9 @@ def stop_replication(actor: Actor, vm_uuids: Sequence[uuid.UUID | str], key: str
     refuse_nothing(vms)
     with changes(actor) as change:
         wanted = dict(vms.values_list("pk", "uuid"))
-        receipt = receive(actor, key, ["stop", sorted(map(str, wanted.values()))]) if key else None
+        receipt = receive(actor, key, ["stop", *only, sorted(map(str, wanted.values()))]) if key else None
         if receipt is None or not receipt.made:
-            _stop(change, _stoppable(wanted.keys()))
+            _stop(change, _stoppable(wanted.keys(), only))
         if receipt:
             receipt.made = "stopped"
             receipt.save(update_fields=["made"])
@@ -61,11 +64,13 @@ def _stop(change: Change, keys: Sequence[int]) -> None:
     work.ring()
 
 
-def _stoppable(vms: Collection[int]) -> list[int]:
+def _stoppable(vms: Collection[int], only: Collection[str]) -> list[int]:
     """The open replications of these VMs, locked in key order; a failover that wants one of them waits for us."""
     rows = Replication.objects.filter(vm__in=vms).exclude(state="stopped").order_by("pk")
-    held = list(rows.select_for_update(no_key=True, of=("self",)).values_list("pk", "vm_id", "held_by"))
-    if bare := set(vms) - {vm for _, vm, _ in held}:
+    held = list(rows.select_for_update(no_key=True, of=("self",)).values_list("pk", "vm_id", "state", "held_by"))
+    if only:
+        _refuse_ready(vm for _, vm, state, _ in held if state not in (*only, "stopping"))
+    if bare := set(vms) - {vm for _, vm, *_ in held}:
         name = VM.objects.filter(pk__in=bare).order_by("name_key").values_list("name", flat=True)[0]
         more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
         raise Conflict(
@@ -79,3 +84,13 @@ def _stoppable(vms: Collection[int]) -> list[int]:
             code="held_by_failover", title="A failover is open", tickets=tickets,
         )  # fmt: skip
     return [pk for pk, *_ in held]
+
+
+def _refuse_ready(vms: Iterable[int]) -> None:
+    names = list(VM.objects.filter(pk__among=list(vms)).order_by("name_key").values_list("name", flat=True))
+    if names:
+        shown = get_text_list([*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])], "and")
+        raise Conflict(
+            f"{shown} became Protected meanwhile. Nothing was stopped: look again at what remains.",
+            code="ready_meanwhile", title=f"{len(names)} VM{'' if len(names) == 1 else 's'} became Protected meanwhile",
+        )  # fmt: skip

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from accounts.models import Permission
 from accounts.views import Visit
 from ampdr import clock
-from ampdr.errors import IllegalTransition, Invalid
+from ampdr.errors import Conflict, Invalid
 from replication.actions import choose, stop_replication
 from replication.models import Replication
 from replication.views.answers import SeeOther, here, named_vms, need_read, order_of
@@ -51,8 +51,9 @@ def carry_out(request: Visit) -> HttpResponse:
     number = request.POST.get("order", "")
     back = here(request, "order", order_of(request, number).number) if number else here(request, "replication")
     try:
-        n = stop_replication(request.actor, named_vms(request.POST), request.POST.get("key", ""))
-    except IllegalTransition as meanwhile:
+        only = REMAINING if number else ()
+        n = stop_replication(request.actor, named_vms(request.POST), request.POST.get("key", ""), only)
+    except Conflict as meanwhile:
         meanwhile.facts |= {"href": back, "subject": number or "Replication"}
         raise
     except Invalid as wrong:
