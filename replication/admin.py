@@ -14,7 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -23,6 +23,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import Choice, OfAccount, Shelf, staff
+from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
 from ampdr.templatetags.ampdr import pill, when
 from ampdr.views import refusal_page
@@ -39,7 +40,7 @@ from replication.actions import (
 )
 from replication.forms import Level
 from replication.lifecycle import REPLICATION
-from replication.models import Order, Replication, ServiceLevel
+from replication.models import PROMISE, UNREADY, Order, Replication, ServiceLevel
 
 
 @admin.register(ServiceLevel)
@@ -82,9 +83,10 @@ class OrderAdmin(Shelf):
     search_help_text = "Its number: RO-1042"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        late = Replication.objects.filter(flag="late").values("order")
+        unready = Replication.objects.filter(UNREADY).values("order")
+        passed = Q(promised_at__lt=clock.now()) | Q(promised_at=None, ordered_at__lt=clock.now() - PROMISE)
         orders: QuerySet[Order] = super().get_queryset(request)
-        first = Case(When(pk__in=late, then=Value(1)), default=Value(0))
+        first = Case(When(passed, pk__in=unready, then=Value(1)), default=Value(0))
         return orders.annotate(late=first).order_by("-late", "-pk")
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
@@ -128,7 +130,7 @@ class OrderAdmin(Shelf):
         shown = {
             **self.admin_site.each_context(request), "opts": self.opts, "title": order.number, "order": order,
             "stand": stand, "word": as_support_says(stand.word), "late": PROTECTIONS["late"], "form": form,
-            "may_promise": self.may(request, "change") and stand.open,
+            "may_promise": self.may(request, "change") and stand.unready,
         }  # fmt: skip
         template, status = "admin/replication/order/change_form.html", 400 if form.is_bound else 200
         return TemplateResponse(request, template, shown, status=status)

@@ -22,6 +22,9 @@ from replication.lifecycle import REPLICATION
 RPO_TARGET = timedelta(minutes=15)
 RETENTION_HOURS = 24
 PROMISE = timedelta(hours=48)  # "up to two days"
+# What isn't ready, and makes its order late once the promise has passed; not what failed on its way out.
+BEFORE_READY = ("ordered", "provisioning", "failed")
+UNREADY = Q(state__in=BEFORE_READY) & ~Q(failed_in="stopping")
 
 
 class ServiceLevel(models.Model):
@@ -159,7 +162,7 @@ class Replication(Stateful, Driven):
             models.Index(fields=["next_step_at"], name="replication_due", condition=Q(next_step_at__isnull=False)),
             models.Index(fields=["source", "id"], name="replication_of_site", condition=Q(state="protected")),
             models.Index(fields=["question"], name="replication_asked", condition=~Q(question="")),
-            models.Index(fields=["order"], name="replication_late", condition=Q(flag="late")),
+            models.Index(fields=["order"], name="replication_unready", condition=Q(state__in=BEFORE_READY)),
         ]
 
     def __str__(self) -> str:

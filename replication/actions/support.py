@@ -14,7 +14,7 @@ from ampdr.lifecycle import Actor, Change, changes
 from ampdr.work import WaitingOn, fresh
 from notices.actions import Opening, on_answer, open_conversation, text_of
 from notices.models import Conversation
-from replication.models import Order, Replication
+from replication.models import UNREADY, Order, Replication
 from replication.providers.base import Kind
 from replication.tasks import ANEW, SETTLED, Provision, list_lines
 
@@ -182,7 +182,7 @@ def promise(actor: Actor, order: Order, when: datetime, words: str) -> None:
     with changes(actor, words) as change:
         now = Order.objects.select_for_update(no_key=True, of=("self",)).get(pk=order.pk)
         lines = Replication.objects.filter(order=now)
-        if not lines.filter(state__in=(*ASKABLE, "ordered")).exists():
+        if not lines.filter(UNREADY).exists():
             raise Conflict(f"Nothing of {now} is left to be made ready.", code="nothing_open")
         facts: dict[str, Any] = {"promised_at": when, "promise_words": words, "next_step_at": when, "claim": None}
         Order.objects.filter(pk=now.pk).update(**facts)

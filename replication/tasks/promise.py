@@ -9,10 +9,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from ampdr import work
 from ampdr.lifecycle import Change
 from ampdr.work import Duty
-from replication.models import Order, Replication
+from replication.models import UNREADY, Order, Replication
 from replication.tasks.listing import list_lines
-
-UNREADY = ("ordered", "provisioning", "failed")
 
 
 @work.register
@@ -23,7 +21,7 @@ class KeepPromise(Duty):
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         keys = list(mine.values_list("pk", flat=True))
-        unready = Replication.objects.filter(order=OuterRef("pk"), state__in=UNREADY)
+        unready = Replication.objects.filter(UNREADY, order=OuterRef("pk"))
         late = list(mine.filter(Exists(unready)).values_list("pk", flat=True))
         Order.objects.filter(pk__among=keys).update(next_step_at=None, claim=None, attempts=0, last_error="")
         if late:

@@ -132,12 +132,11 @@ def routes_of(orders: list[int]) -> dict[int, list[tuple[str, str]]]:
 
 
 def order_row(order: Order, progress: Progress, routes: list[tuple[str, str]]) -> OrderRow:
-    unready = progress.counts.get("ordered", 0) + progress.counts.get("provisioning", 0)
     waiting = "You" if progress.waiting else "Support" if progress.counts.get("failed") else "Automatic"
     return OrderRow(
         order=order, progress=progress, routes=routes, waiting=waiting if progress.open else "",
         bar="stall" if progress.waiting or progress.counts.get("failed") else "" if progress.open else "done",
-        late=unready > 0 and clock.now() > order.ready_by,
+        late=progress.late(order, clock.now()),
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from ampdr.views import page_or_part, unchanged
 from ampdr.work import WaitingOn
 from inventory.models import PROTECTIONS
 from replication.actions import Progress, progress_of
-from replication.models import Order, Replication
+from replication.models import BEFORE_READY, UNREADY, Order, Replication
 from replication.views.answers import need_read, order_of
 from replication.views.paging import page_of, without
 from replication.views.questions import questions_of
@@ -36,10 +36,9 @@ FIRST_MINUTES = timedelta(minutes=15)
 STILL = timedelta(minutes=5)  # what hasn't moved for so long says why (P5); from less no estimate is made
 GB = 2**30
 OVERDUE = timedelta(minutes=1)
-REMAINING = ("ordered", "provisioning", "failed")
-MOVING = ("ordered", "provisioning", "stopping")
+PENDING = ("ordered", "provisioning")
+MOVING = (*PENDING, "stopping")
 READY = ("protected", "paused")
-UNREADY = ("ordered", "provisioning")
 # A provider's words tell where a provisioning stands: "Reserving capacity", "First sync", "Checking the first ...".
 SYNCING = Q(state="provisioning") & (Q(step__icontains="sync") | Q(step__icontains="recovery point"))
 ATTENTION = Case(
@@ -115,7 +114,7 @@ class Standing(NamedTuple):
 
     @property
     def remaining(self) -> int:
-        return self.count(*REMAINING)
+        return self.count(*BEFORE_READY)
 
     @property
     def stopped(self) -> int:
@@ -125,7 +124,7 @@ class Standing(NamedTuple):
 def standing(order: Order, now: datetime) -> Standing:
     by = ("state", "waiting_on", "source", "target")
     rows = list(_grouped(Replication.objects.filter(order=order).order_by(*by).values(*by)))
-    progress = progress_of((row["state"], row["waiting_on"], row["n"]) for row in rows)
+    progress = progress_of((row["state"], row["waiting_on"], row["n"], row["unready"]) for row in rows)
     ready_at = max((row["ready_at"] for row in rows if row["ready_at"]), default=None)
     facts = [tuple(row.values()) for row in rows]
     return Standing(
@@ -133,7 +132,7 @@ def standing(order: Order, now: datetime) -> Standing:
         syncing=sum(row["syncing"] for row in rows),
         running=sum(row["n"] for row in rows if row["state"] in MOVING and row["waiting_on"] != WaitingOn.CUSTOMER),
         failed=sum(row["n"] for row in rows if row["state"] == "failed" and row["waiting_on"] != WaitingOn.CUSTOMER),
-        late=now > order.ready_by and any(row["state"] in UNREADY for row in rows),
+        late=progress.late(order, now),
         routes=sorted({(row["source"], row["target"]) for row in rows}),
         disk_gb=sum(row["disk_gb"] for row in rows),
         ready_in=ready_at - order.ordered_at if ready_at and not progress.open else None,
@@ -144,8 +143,8 @@ def standing(order: Order, now: datetime) -> Standing:
 
 def _grouped(lines: QuerySet[Replication, dict[str, Any]]) -> QuerySet[Replication, dict[str, Any]]:
     return lines.annotate(
-        n=Count("pk"), syncing=Count("pk", filter=SYNCING), disk_gb=Sum("vm__disk_gb"), percents=Sum("percent"),
-        copied=Sum("bytes_done"),
+        n=Count("pk"), unready=Count("pk", filter=UNREADY), syncing=Count("pk", filter=SYNCING),
+        disk_gb=Sum("vm__disk_gb"), percents=Sum("percent"), copied=Sum("bytes_done"),
         words=Sum(Length("step") + Length("last_error")), since=Max("state_since"), ready_at=Max("protected_at"),
     )  # fmt: skip
 
@@ -200,7 +199,7 @@ def line_of(row: Replication, now: datetime, late: bool) -> Line:
     reason = why(row, now)
     speaks = bool(reason) or (row.state in MOVING and age > STILL)
     return Line(
-        row=row, pills=[state, LATE] if late and row.state in UNREADY else [state], word=word,
+        row=row, pills=[state, LATE] if late and row.state in PENDING else [state], word=word,
         waiting=waits_for(row), question=row.question,
         bar="done" if row.state in READY else "stall" if reason else "", copied=copied(row),
         left=left, estimating=provisioning and not left and not reason, why=reason,

@@ -14,9 +14,8 @@ from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Conflict, Invalid
 from replication.actions import choose, stop_replication
-from replication.models import Replication
+from replication.models import BEFORE_READY, Replication
 from replication.views.answers import SeeOther, here, named_vms, need_read, order_of
-from replication.views.order import REMAINING
 
 
 def stop(request: Visit) -> HttpResponse:
@@ -43,7 +42,7 @@ def stop(request: Visit) -> HttpResponse:
 
 def remaining(request: Visit, number: str) -> list[str]:
     """The VMs of an order that can still be taken out of it before they are ready."""
-    lines = Replication.objects.filter(order=order_of(request, number), state__in=REMAINING)
+    lines = Replication.objects.filter(order=order_of(request, number), state__in=BEFORE_READY)
     return [str(vm) for vm in lines.values_list("vm__uuid", flat=True)]
 
 
@@ -51,7 +50,7 @@ def carry_out(request: Visit) -> HttpResponse:
     number = request.POST.get("order", "")
     back = here(request, "order", order_of(request, number).number) if number else here(request, "replication")
     try:
-        only = REMAINING if number else ()
+        only = BEFORE_READY if number else ()
         n = stop_replication(request.actor, named_vms(request.POST), request.POST.get("key", ""), only)
     except Conflict as meanwhile:
         meanwhile.facts |= {"href": back, "subject": number or "Replication"}

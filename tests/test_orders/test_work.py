@@ -33,7 +33,7 @@ from tests.test_orders.asking import KEY, refusal, servers, simulate, state_of
     ],
 )
 def test_the_word_of_an_order_is_the_first_that_matches(lines: list[tuple[str, str, int]], word: str) -> None:
-    found = progress_of(lines)
+    found = progress_of((*line, 0) for line in lines)
     assert found.word == word
     assert (found.tone == "ok") == (word == "Ready")
 
