@@ -16,11 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Account, Activity, Head
 from ampdr import clock
 from ampdr.errors import Conflict, Forbidden, Invalid
-from ampdr.lifecycle import Actor
 from inventory import actions
-from inventory.actions import Counts, affected, affected_here, groups, outages, outages_of, relist
+from inventory.actions import Counts, affected, outages, outages_of, relist
 from inventory.models import VM, Outage, OutageTold, OutageUpdate
-from replication.actions import stop_replication
+from replication.actions import place_order, stop_replication
 from tests.cast import Cast, drive_to, make_vms, protect, request, say_yes
 
 WORDS = "Compute in DFW01 is down, network and storage too."
@@ -87,25 +86,16 @@ def test_the_groups_of_each_account(world: Cast) -> None:
     assert affected(dallas)[northwind].affected == 5
 
 
-@pytest.mark.parametrize("code", ["DFW01", "PHX01"])
-def test_each_group_as_rows_has_as_many(world: Cast, code: str) -> None:
-    site = world.sites[code]
-    for account, found in affected(site).items():
-        rows = {name: VM.objects.filter(account=account).filter(group) for name, group in groups(site).items()}
-        assert {name: len(vms) for name, vms in rows.items()} == found._asdict()
-
-
-def test_one_accounts_outages_are_two_statements(world: Cast) -> None:
-    first, second = declare(world), declare(world, "PHX01")
-    priya = world.actor("priya")
-    with CaptureQueriesContext(connection) as asked:
-        found = affected_here(priya)
-    assert len(asked) == 2
-    assert [(outage, n.affected) for outage, n in found] == [(first, 5), (second, 6)]
-    declare(world, "LHR01")
-    assert len(affected_here(world.actor("priya"))) == 2, "nothing of Northwind is in London"
-    with pytest.raises(Forbidden):
-        affected_here(Actor("Nora", account_id=world.northwind.pk, permissions=frozenset(["read_vms"])))
+def test_only_copies_that_exist_are_protected_towards_a_site(cast: Cast) -> None:
+    """What is ordered has no copy yet; what has one has it whatever its flag."""
+    copied, behind, fresh = make_vms(cast.northwind, cast.sites["DFW01"], ["copied", "behind", "fresh"])
+    protect(cast, [copied, behind])
+    VM.objects.filter(pk=behind.pk).update(protection="rpo_behind")
+    place_order(cast.actor("priya"), [fresh.uuid], key())
+    phoenix, northwind = cast.sites["PHX01"], cast.northwind.pk
+    for protection in ("ordered", "provisioning", "failed", "late", "needs_input"):
+        VM.objects.filter(pk=fresh.pk).update(protection=protection)
+        assert affected(phoenix) == {northwind: Counts(protected_towards=2)}, protection
 
 
 def test_statements_do_not_grow_with_the_vms(cast: Cast) -> None:
@@ -309,9 +299,8 @@ def test_outages_of_a_span(cast: Cast) -> None:
         past = declare(cast, started_at=noon - 10 * hour)
     actions.close(mary, past, "Over", noon - 8 * hour, key())
     now = declare(cast, started_at=noon - hour)
-    dallas = cast.sites["DFW01"]
     assert list(outages_of("DFW01", noon - 24 * hour, noon)) == [past, now]
-    assert list(outages_of(dallas, noon - 9 * hour, noon - 2 * hour)) == [past]
-    assert list(outages_of(dallas, noon - 8 * hour, noon - hour)) == []
-    assert list(outages_of(dallas, noon, noon + hour)) == [now]
+    assert list(outages_of("DFW01", noon - 9 * hour, noon - 2 * hour)) == [past]
+    assert list(outages_of("DFW01", noon - 8 * hour, noon - hour)) == []
+    assert list(outages_of("DFW01", noon, noon + hour)) == [now]
     assert list(outages_of("PHX01", noon - 24 * hour, noon)) == []

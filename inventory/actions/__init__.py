@@ -1,6 +1,6 @@
 """The verbs of the inventory."""
 
-from inventory.actions.affected import Counts, affected, affected_here, groups, outages_of
+from inventory.actions.affected import Counts, affected, outages_of
 from inventory.actions.choices import chosen, keep
 from inventory.actions.listing import add, count_new, make, relist, remove
 from inventory.actions.outages import close, declare, update
@@ -18,12 +18,10 @@ __all__ = [
     "Taken",
     "add",
     "affected",
-    "affected_here",
     "chosen",
     "close",
     "count_new",
     "declare",
-    "groups",
     "keep",
     "make",
     "missing",

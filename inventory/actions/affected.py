@@ -19,10 +19,8 @@ from inventory.models import VM, Outage, OutageTold, Role, Site
 
 # With these words in the column `protection` a copy exists that a failover can start from.
 COPIED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
-NOT_COPYING = ("none", "paused", "stopping", "stopped")
 IN_PLACE = Q(role=Role.PRIMARY, shown=True)
 ELSEWHERE = Q(role=Role.PRIMARY, shown=False)  # the original of a live failover that runs
-COPYING = IN_PLACE & ~Q(protection__in=NOT_COPYING)
 KEPT_FOR = timedelta(days=90)
 
 
@@ -30,7 +28,7 @@ class Counts(NamedTuple):
     """An account's VMs that an outage of a site is about.
 
     on_it: primary there and not running elsewhere; `protected` of these can be failed over. running_there: stand-ins
-    there, live and test. protected_towards: primaries elsewhere whose copies go there and can't grow. `elsewhere` is
+    there, live and test. protected_towards: primaries elsewhere whose copies are there and can't grow. `elsewhere` is
     told beside, and isn't among the affected: primary there, running elsewhere in a live failover already.
     """
 
@@ -45,36 +43,20 @@ class Counts(NamedTuple):
         return self.on_it + self.running_there + self.protected_towards
 
 
-def groups(site: Site) -> dict[str, Q]:
-    """The groups of `Counts`, each as a filter of VM rows: `VM.objects.visible_to(...).filter(groups(site)["on_it"])`.
-
-    They are of replication, and so for whoever may read that.
-    """
-    here = Q(site=site)
-    return {
-        "on_it": here & IN_PLACE,
-        "protected": here & IN_PLACE & Q(protection__in=COPIED),
-        "running_there": here & ~Q(role=Role.PRIMARY),
-        "protected_towards": COPYING & Q(protected_to=site.code) & ~here,
-        "elsewhere": here & ELSEWHERE,
-    }
-
-
 def affected(site: Site, accounts: Collection[int] | None = None) -> dict[int, Counts]:
     """Account -> its numbers, as they are now, in one statement. Accounts about which the outage isn't are left out."""
-    return {account: counts for (account, _), counts in _counted([site], accounts).items()}
-
-
-def affected_here(actor: Actor) -> list[tuple[Outage, Counts]]:
-    """The open outages that are about VMs of the actor's account, oldest first, with its numbers: two statements.
-
-    Raises Forbidden: the numbers are of replication.
-    """
-    actor.need(Permission.READ_REPLICATION)
-    outages = list(Outage.objects.filter(over_at=None).select_related("site").order_by("started_at", "pk"))
-    counted = _counted([outage.site for outage in outages], [actor.account_id]) if outages else {}
-    found = ((outage, counted.get((actor.account_id, outage.site_id))) for outage in outages)
-    return [(outage, counts) for outage, counts in found if counts]
+    about = VM.objects.filter(Q(site=site) | Q(protected_to=site.code))
+    about = about if accounts is None else about.filter(account__in=accounts)
+    rows = about.order_by().values_list("account", "site").annotate(
+        in_place=Count("pk", filter=IN_PLACE), copied=Count("pk", filter=IN_PLACE & Q(protection__in=COPIED)),
+        standing_in=Count("pk", filter=~Q(role=Role.PRIMARY)), hidden=Count("pk", filter=ELSEWHERE),
+    )  # fmt: skip
+    found: dict[int, list[Counts]] = defaultdict(list)
+    for account, at, in_place, copied, standing_in, hidden in rows:
+        here = Counts(in_place, copied, standing_in, 0, hidden)
+        found[account].append(here if at == site.pk else Counts(protected_towards=copied))
+    added = {account: Counts(*map(sum, zip(*parts, strict=True))) for account, parts in found.items()}
+    return {account: counts for account, counts in added.items() if any(counts)}
 
 
 def told(actor: Actor) -> TenantQuerySet[OutageTold]:
@@ -91,28 +73,7 @@ def told(actor: Actor) -> TenantQuerySet[OutageTold]:
     return lately.filter(Q(on_it__gt=0) | Q(running_there__gt=0))
 
 
-def outages_of(site: Site | str, since: datetime, until: datetime) -> QuerySet[Outage]:
-    """The outages of a site (or of its code) of which some part lies in this span: what charts shade. Oldest first."""
-    mine = Q(site=site) if isinstance(site, Site) else Q(site__code=site)
-    in_span = Q(started_at__lt=until) & (Q(over_at=None) | Q(over_at__gt=since))
-    return Outage.objects.filter(mine & in_span).order_by("started_at", "pk")
-
-
-def _counted(sites: Collection[Site], accounts: Collection[int] | None) -> dict[tuple[int, int], Counts]:
-    """(account, site) -> numbers. Rows are grouped by where they are and where their copies go, and added up here."""
-    about = VM.objects.filter(Q(site__in=[site.pk for site in sites]) | Q(protected_to__in=[one.code for one in sites]))
-    about = about if accounts is None else about.filter(account__in=accounts)
-    rows = about.order_by().values_list("account", "site", "protected_to").annotate(
-        in_place=Count("pk", filter=IN_PLACE), copied=Count("pk", filter=IN_PLACE & Q(protection__in=COPIED)),
-        standing_in=Count("pk", filter=~Q(role=Role.PRIMARY)), hidden=Count("pk", filter=ELSEWHERE),
-        copying=Count("pk", filter=COPYING),
-    )  # fmt: skip
-    found: dict[tuple[int, int], list[Counts]] = defaultdict(list)
-    for account, at, towards, in_place, copied, standing_in, hidden, copying in rows:
-        for site in sites:
-            if site.pk == at:
-                found[account, site.pk].append(Counts(in_place, copied, standing_in, 0, hidden))
-            elif site.code == towards:
-                found[account, site.pk].append(Counts(protected_towards=copying))
-    added = {key: Counts(*map(sum, zip(*parts, strict=True))) for key, parts in found.items()}
-    return {key: counts for key, counts in added.items() if any(counts)}
+def outages_of(site: str, since: datetime, until: datetime) -> QuerySet[Outage]:
+    """The outages of the site of this code of which some part lies in this span: what charts shade. Oldest first."""
+    found = Outage.objects.filter(Q(over_at=None) | Q(over_at__gt=since), site__code=site, started_at__lt=until)
+    return found.order_by("started_at", "pk")

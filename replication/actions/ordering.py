@@ -103,6 +103,7 @@ def _order(change: Change, vms: QuerySet[VM], terms: Terms, receipt: Receipt) ->
         change, vms, protection="ordered", order_number=order.number, rpo_target=order.rpo_target,
         protected_to=Subquery(FAILOVER_SITE),
     )  # fmt: skip
+    _refuse_moved(order)  # now that the VMs are locked
     receipt.made = order.number
     receipt.save(update_fields=["made"])
     work.ring()
@@ -119,6 +120,16 @@ def _add_lines(order: Order, vms: QuerySet[VM]) -> None:
         "service_level": Value(order.service_level_id),
     }  # fmt: skip
     insert_select(Replication, list(columns), vms.order_by("pk").values_list(*columns.values()))
+
+
+def _refuse_moved(order: Order) -> None:
+    """The inventory may have moved a VM to another site after its line was written; the line says from where to where.
+
+    The caller holds the VMs. Raises Conflict.
+    """
+    moved = order.lines.exclude(source=F("vm__site__code"), target=F("vm__site__failover_site__code")).order_by("vm")
+    if found := moved.values_list("vm__name", "vm__role").first():
+        raise Conflict(f"Nothing was ordered. {display_name(*found)} moved to another site meanwhile. Look again.")
 
 
 def refuse_unorderable(vms: QuerySet[VM]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
 from django.utils.safestring import SafeString
 
 from ampdr import clock
 from ampdr.charts import Ages, Shade, chart, row_line, words_of
+from inventory.actions import outages_of
 from inventory.models import Outage
 from replication.actions import PERIODS, last_hours, rpo_series
 from replication.models import Replication
@@ -36,16 +36,15 @@ def rpo_chart(replication: Replication, name: str, period: str) -> dict[str, Any
 
 
 def rpo_line(vm: Any) -> SafeString:
-    """The RPO of a row's last 24 hours, for a row that bears `kept_hours` as `hours`; empty when nothing is kept."""
+    """The RPO of a row's last 24 hours, for a row that bears `kept_hours`; empty when nothing is kept."""
     return row_line(last_hours(vm, clock.now()), vm.rpo_target.total_seconds())
 
 
 def outages(site: str, ages: Ages) -> list[Shade]:
     """Those of the site that overlap this time, oldest first."""
-    found = Outage.objects.filter(Q(over_at=None) | Q(over_at__gt=ages.begins_at), site__code=site)
     return [
         Shade(one.started_at, one.over_at or ages.ends_at, f"{site} outage {one.number}", told(site, one))
-        for one in found.filter(started_at__lt=ages.ends_at).order_by("started_at")
+        for one in outages_of(site, ages.begins_at, ages.ends_at)
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,11 +15,13 @@ from accounts import activity
 from accounts.actions import furnish
 from accounts.models import Receipt
 from ampdr.errors import Conflict
+from inventory.actions import Feed, relist, upsert
 from inventory.models import VM
 from replication.actions import ordering, place_order, stop_replication
 from replication.models import Order, Replication
 from tests.cast import Cast, make_cast, protect, request
-from tests.test_orders.asking import KEY, servers
+from tests.test_inventory.telling import MACHINE
+from tests.test_orders.asking import KEY, refusal, servers, untouched
 from tests.threads import raised, together
 
 
@@ -93,6 +97,29 @@ def test_twenty_times_one_key_is_one_order(committed: Cast) -> None:
     ended = together(*[partial(place_order, committed.actor("priya"), [vm.uuid], KEY)] * 20)
     assert {order.number for order in ended} == set(Order.objects.values_list("number", flat=True))
     assert Replication.objects.count() == 1
+
+
+def test_an_order_and_a_move_at_one_instant_exclude_each_other(
+    committed: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inventory moves the VM after its line was written and before it is locked."""
+    (vm,) = servers(committed, "web-01")
+    moves = [partial(upsert, MACHINE, Feed(site=committed.sites["PHX01"]), [{"uuid": str(vm.uuid)}], uuid.uuid4())]
+
+    def relist_late(*given: Any, **columns: Any) -> None:
+        if moves:
+            assert not raised(together(moves.pop()))
+        relist(*given, **columns)
+
+    monkeypatch.setattr("replication.actions.ordering.relist", relist_late)
+    priya = committed.actor("priya")
+    refused = refusal(Conflict, place_order, priya, [vm.uuid], KEY)
+    assert refused.message == "Nothing was ordered. web-01 moved to another site meanwhile. Look again."
+    assert untouched() and VM.objects.get().protection == "none"
+    place_order(priya, [vm.uuid], KEY)
+    line = Replication.objects.select_related("vm").get()
+    assert (line.source, line.target, line.vm.protected_to) == ("PHX01", "DFW01", "DFW01")
+    assert not list(activity.faults())
 
 
 def test_stopping_and_requesting_a_failover_at_one_instant_exclude_each_other(committed: Cast) -> None:
