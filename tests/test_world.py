@@ -18,10 +18,11 @@ from accounts.actions import support
 from accounts.actions.second_factor import prove
 from accounts.models import Account, Activity, Person
 from ampdr import clock
-from ampdr.run import DEMO_WORLD
+from ampdr.run import DEMO_FAULTS, DEMO_WORLD
 from failover.models import Failover, Launch
 from inventory.models import VM, Outage, OutageUpdate, Site
 from replication.models import Replication
+from replication.providers.sites import provider_of
 from tests.codes import SECRET, code_of
 
 SMALL: dict[str, Any] = {
@@ -90,7 +91,9 @@ def test_a_second_factor_and_a_demonstrations_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_the_demonstration_has_a_believable_past() -> None:
+def test_the_demonstration_has_a_believable_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMULATION_FAULTS", DEMO_FAULTS)
+    provider_of.cache_clear()
     call_command("load_world", str(DEMO_WORLD), verbosity=0)
     assert Site.objects.count() == 5 and Account.objects.count() == 2
     assert VM.objects.filter(role="primary").count() == 133
@@ -100,6 +103,8 @@ def test_the_demonstration_has_a_believable_past() -> None:
     assert list(stuck.values_list("vm__name", "state", "waiting_on", "vm__protection")) == [
         ("archive-01", "provisioning", "customer", "needs_input"), ("archive-03", "failed", "support", "failed"),
     ]  # fmt: skip
+    behind = Replication.objects.filter(state="protected", newest_point_at__lte=clock.now() - F("rpo_target"))
+    assert set(behind.values_list("vm__name", "vm__protection", "flag")) == {("queue-01", "rpo_behind", "rpo_behind")}
     assert Failover.objects.filter(state="running", kind="test").count() == 1
     assert Failover.objects.filter(state="terminated").count() > 10
     assert not Launch.objects.exclude(point_at__lt=F("failover__running_at")).exists()

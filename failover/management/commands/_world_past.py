@@ -14,6 +14,8 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from django.db.models import F
+
 from accounts.actions import enter, support
 from accounts.models import Account, Person
 from ampdr import clock, work
@@ -197,6 +199,7 @@ def _add_points(account: Account, behind: dict[str, int]) -> None:
     with changes(PORTAL) as change:
         caught_up(change, Replication.objects.filter(pk__in=[replication.pk for replication in mine]))
     _add_history(newest)
+    mine.filter(newest_point_at__lte=now - F("rpo_target")).update(next_step_at=clock.db_now())
     work.drive()  # raises the flag of those that are behind
 
 
