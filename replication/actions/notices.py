@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from accounts.models import Permission
@@ -26,7 +26,7 @@ ORDERS = Sort(
 
 def register_notices() -> None:
     declare(ORDERS)
-    for event in ("protect", "fail"):
+    for event in ("protect", "fail", "outcome_unknown"):
         register(f"replication.{event}", order_ready, Per.ABOUT)
     for event in ("stop", "cancel"):
         register(f"replication.{event}", order_stopped, Per.BATCH)
@@ -36,16 +36,24 @@ def register_notices() -> None:
 
 
 def order_ready(event: Happened) -> Iterator[Letter]:
-    """Once when every line is protected or failed; anew when Support's retry got further.
-
-    How many ever were protected only grows, so that who reads the record again tells nothing again.
-    """
+    """Once when every line is protected or failed; anew when Support's retry got further."""
     order = Order.objects.filter(number=event.about).first()
     if order is None or event.from_state == "stopping":
         return  # an imported one has no order; that stopping failed is Support's to mend
+    if event.event != "replication.outcome_unknown" or _stuck(order).exists():  # that of stopping is no news of it
+        yield from _ready(event, order)
+
+
+def _stuck(order: Order) -> QuerySet[Replication]:
+    lines = Replication.objects.filter(order=order, state="provisioning")
+    return lines.filter(waiting_on=WaitingOn.SUPPORT, question="")
+
+
+def _ready(event: Happened, order: Order) -> Iterator[Letter]:
+    """How many ever were protected only grows, so that who reads the record again tells nothing again."""
     lines = Replication.objects.filter(order=order)
     counted = Counter(dict(lines.order_by().values_list("state").annotate(n=Count("pk"))))
-    stuck = lines.filter(state="provisioning", waiting_on=WaitingOn.SUPPORT, question="").count()
+    stuck = _stuck(order).count()
     if counted["ordered"] + counted["provisioning"] - stuck:
         return
     ready, failed = counted["protected"] + counted["paused"], counted["failed"] + stuck
@@ -55,9 +63,13 @@ def order_ready(event: Happened) -> Iterator[Letter]:
 
 
 def order_stopped(event: Happened) -> Iterator[Letter]:
+    """And that the others are ready, when the last one for which they waited was cancelled before it was."""
     order = Order.objects.filter(number=event.about).first()
-    if order:
-        yield _letter(event, order, "order_stopped")
+    if order is None:
+        return
+    yield _letter(event, order, "order_stopped")
+    if Replication.objects.filter(order=order, protected_at=None, cancelled_at=event.at).exists():
+        yield from _ready(event, order)
 
 
 def order_asked(event: Happened) -> Iterator[Letter]:

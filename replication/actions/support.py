@@ -115,8 +115,8 @@ def ask(
     with changes(actor) as change:
         said = Opening("order", _title(order, chosen), text, order.number, answers, len(chosen))
         made = open_conversation(actor, said, key, order.account_id)
-        if made.opened_at < change.at:
-            return made  # the same form once more
+        if made.opened_at != change.at:
+            return made  # the same form once more; its first press may have begun after this one, and been faster
         lines = Replication.objects.filter(pk__in=[one.pk for one in chosen])
         _refuse_unaskable(lines)
         lines.update(question=made.number, waiting_on=WaitingOn.CUSTOMER, next_step_at=None, claim=None)

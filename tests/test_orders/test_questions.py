@@ -129,6 +129,14 @@ def test_a_repeat_asks_once_even_when_it_was_answered(cast: Cast, syncing: list[
     assert (Conversation.objects.count(), Message.objects.count()) == (1, 2)
 
 
+def test_of_two_presses_the_one_that_began_first_may_come_last(cast: Cast, syncing: list[VM]) -> None:
+    """It waited for the other's receipt: its own time is earlier than that of the question, which it asks no more."""
+    talk = asked(cast, syncing[0])
+    with clock.ahead(timedelta(seconds=-5)):
+        assert asked(cast, syncing[0]) == talk
+    assert events(syncing[0]).count("asked") == 1
+
+
 def test_support_that_writes_answers_nothing(cast: Cast, syncing: list[VM]) -> None:
     talk = asked(cast, syncing[0])
     write(cast.actor("tom"), talk, "It is about the 2 TB disk", "more-of-support")
