@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 from django.db.models import Case, Count, Max, Q, QuerySet, Sum, When
 from django.db.models.functions import Length
 from django.http import HttpResponse
+from django.utils.html import format_html
 
 from accounts.models import Permission
 from accounts.views import Visit
 from ampdr import clock
 from ampdr.lifecycle import State
-from ampdr.templatetags.ampdr import disk
+from ampdr.templatetags.ampdr import disk, whole
 from ampdr.views import page_or_part, unchanged
 from ampdr.work import WaitingOn
 from inventory.models import PROTECTIONS
@@ -113,6 +114,14 @@ class Standing(NamedTuple):
         return self.count(*MOVING) > 0
 
     @property
+    def building(self) -> int:
+        return self.count(*PENDING)
+
+    @property
+    def stopping(self) -> int:
+        return self.count("stopping")
+
+    @property
     def remaining(self) -> int:
         return self.count(*BEFORE_READY)
 
@@ -130,7 +139,7 @@ def standing(order: Order, now: datetime) -> Standing:
     return Standing(
         progress=progress,
         syncing=sum(row["syncing"] for row in rows),
-        running=sum(row["n"] for row in rows if row["state"] in MOVING and row["waiting_on"] != WaitingOn.CUSTOMER),
+        running=sum(row["n"] for row in rows if row["state"] in PENDING and row["waiting_on"] != WaitingOn.CUSTOMER),
         failed=sum(row["n"] for row in rows if row["state"] == "failed" and row["waiting_on"] != WaitingOn.CUSTOMER),
         late=progress.late(order, now),
         routes=sorted({(row["source"], row["target"]) for row in rows}),
@@ -158,10 +167,13 @@ class Step(NamedTuple):
 
 
 def steps(order: Order, stands: Standing) -> list[Step]:
-    """The first step that a VM has still to finish is the present one; VMs that were cancelled don't count."""
+    """The first step that a VM has still to finish is the present one; VMs that were cancelled don't count.
+
+    Who orders is told at once what can't be: what was recorded is accepted.
+    """
     ready = stands.progress.ready
-    accepted = stands.count("provisioning", "failed") + ready
-    passed = [stands.count("ordered") + accepted, accepted, stands.syncing + ready, ready, ready]
+    accepted = stands.count("ordered", "provisioning", "failed") + ready
+    passed = [accepted, accepted, stands.syncing + ready, ready, ready]
     names = ("Ordered", "Accepted", "Provisioning", "First sync", "Protected")
     found, open_step = [], passed[0] > 0
     for name, done in zip(names, passed, strict=True):
@@ -246,9 +258,9 @@ def waits_for(row: Replication) -> str:
     if row.state in (*READY, "stopped"):
         return ""
     if row.waiting_on == WaitingOn.CUSTOMER and row.question:
-        return f"You: answer {row.question}"
+        return format_html("You: answer {}", whole(row.question))
     who = WaitingOn.SUPPORT.label if row.state == "failed" else str(WaitingOn(row.waiting_on).label)
-    return f"{who} · {row.question}" if row.question else who
+    return format_html("{} · {}", who, whole(row.question)) if row.question else who
 
 
 def why(row: Replication, now: datetime) -> str:
