@@ -67,7 +67,7 @@ class ServiceLevel(models.Model):
         if not self.retention_hours:
             wrong["retention_hours"] = "Points are kept for an hour at least."
         if self.is_default and not self.offered:
-            wrong["offered"] = "The default level is offered."
+            wrong["offered"] = "The default level is always offered. Make another level the default first."
         if not self.is_default and ServiceLevel.objects.filter(pk=self.pk, is_default=True).exists():
             wrong["is_default"] = "One level is the default. Make another one the default instead."
         if wrong:

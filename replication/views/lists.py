@@ -153,8 +153,10 @@ def not_protected(request: Visit) -> HttpResponse:
     page = page_of(named(found.select_related("site__failover_site"), q), LIST, request.GET)
     rows = [(vm, vm.why_not_orderable) for vm in page.rows]
     one_page, all_of_them = not (page.previous or page.next), None if q else request.head.unprotected
+    may_order = request.actor.can(Permission.WRITE_REPLICATION)
     context = frame(request, "none", page) | {
         "rows": rows, "q": q, "hidden": [("state", "unprotected"), ("q", q)],
         "matching": len(rows) if one_page else all_of_them,
+        "ask": () if may_order else administrators(request.head.account_id or 0),
     }  # fmt: skip
     return page_or_part(request, "replication/none.html", "replication/parts/none.html", context)

@@ -113,7 +113,7 @@ def test_a_file_of_2000_lines_with_37_errors(cast: Cast, tmp_path: Path) -> None
     assert Replication.objects.filter(state="protected", order=None).count() == 1308
     after = everything()
     said, last = run(path, right)
-    assert (last, everything()) == ("1962 lines: 1962 already there. Imported.", after)
+    assert (last, everything()) == ("1962 lines: 1962 already there. Nothing new.", after)
     assert list(activity.faults()) == []
 
 

@@ -45,7 +45,7 @@ def test_of_four_imports_of_one_file_one_brings_it_in(committed: Cast, tmp_path:
     said = race(tmp_path)
     assert not raised(said)
     assert sorted(map(str, said)) == [
-        "3 lines: 1 orderable, 2 protected. Imported.", *["3 lines: 3 already there. Imported."] * 3,
+        "3 lines: 1 orderable, 2 protected. Imported.", *["3 lines: 3 already there. Nothing new."] * 3,
     ]  # fmt: skip
     assert (VM.objects.count(), Replication.objects.count(), list(activity.faults())) == (3, 2, [])
 

@@ -171,6 +171,8 @@ def test_it_prints_a_line_for_each_replication(cast: Cast) -> None:
     assert uuid.UUID(mine[0]["vm"]) and set(mine[0]) == set(read[0])
     text = printed()
     assert (text.count("\n"), "\x1b" in text) == (4, False)
+    assert [line.split()[1] for line in text.splitlines()] == ["name", "theirs?[2J", "=cmd()", "web-01"]
+    assert text.splitlines()[-1].endswith(mine[1]["vm"])
 
 
 def test_nothing_is_billed(cast: Cast) -> None:

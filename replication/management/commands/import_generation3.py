@@ -55,9 +55,8 @@ class Command(BaseCommand):
         said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in sorted(counts))
         if counts["bad"]:
             raise CommandError(f"{len(arrivals)} lines: {said}. Nothing was imported.")
-        self.stdout.write(
-            f"{len(arrivals)} lines: {said}. {'Nothing was written: a dry run.' if dry_run else 'Imported.'}"
-        )
+        ending = "Imported." if counts.keys() - {"already there"} else "Nothing new."
+        self.stdout.write(f"{len(arrivals)} lines: {said}. {'Nothing was written: a dry run.' if dry_run else ending}")
 
 
 def _new(path: Path) -> TextIO:

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         return Replication.objects.filter(vm__account__slug=slug)
 
 
-ROW = "{account:<20}  {vm:<36}  {source:<6}  {target:<6}  {first_day:<10}  {last_day:<10}  {service_level:<16}  {name}"
+ROW = "{account:<20}  {name:<24}  {source:<6}  {target:<6}  {first_day:<10}  {last_day:<10}  {service_level:<16}  {vm}"
 HEADS = {name: name.replace("_", " ") for name in Line._fields}
 
 
