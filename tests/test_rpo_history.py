@@ -17,7 +17,7 @@ from ampdr.lifecycle import PORTAL, changes
 from replication.models import RecoveryPoint, Replication, RpoHistory
 from replication.providers.base import Point, Points
 from replication.tasks import Collect
-from replication.tasks.history import Gap, Maxima, advance, beginning_of, gaps_until, record
+from replication.tasks.history import Gap, Maxima, advance, beginning_of, end_gaps, gaps_until, record
 from replication.tasks.points import hold
 from tests.cast import Cast, make_vms, protect
 
@@ -28,7 +28,6 @@ moments = st.lists(st.integers(0, 150), max_size=12)
 class Past(NamedTuple):
     newest_point_at: datetime | None = None
     protected_at: datetime | None = None
-    paused_at: datetime | None = None
     resumed_at: datetime | None = None
 
 
@@ -84,8 +83,9 @@ def test_nothing_counts_before_protection_nor_while_paused(
     paused = max(newest, protected) + pause
     resumed = paused + length
     points = [resumed + sum(later[: n + 1]) for n in range(len(later))]
-    known = Past(at(newest), at(protected), at(paused), at(resumed))
-    gaps = gaps_until(known, [m for p in points if (m := at(p))])
+    before, after = Past(at(newest), at(protected)), Past(at(newest), at(protected), at(resumed))
+    gaps = gaps_until(before, [datetime.fromtimestamp(paused, UTC)])
+    gaps += gaps_until(after, [m for p in points if (m := at(p))])
     covered = {second for gap in gaps for second in range(int(gap.begin), int(gap.end))}
     assert not covered & set(range(protected)) and not covered & set(range(paused, resumed))
     assert set(range(max(newest, protected), paused)) <= covered
@@ -153,6 +153,20 @@ def test_a_point_of_the_future_doesn_t_push_the_past_out(copies: list[Replicatio
     bring((copies[0], [clock.now() - timedelta(hours=1)]))
     bring((copies[0], [clock.now() + timedelta(days=400)]))
     assert len(history(copies[0], RpoHistory.Span.HOUR)) > 40
+
+
+def test_a_pause_ends_what_counts_and_two_of_them_count_nothing_between(copies: list[Replication]) -> None:
+    """Two live failovers one after the other; no point comes between them, nor before the second is over."""
+    hour = clock.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=20)
+    mine = Replication.objects.filter(pk=copies[0].pk)
+    mine.update(newest_point_at=hour, protected_at=hour)
+    for paused, resumed in ((1, 10), (11, 15)):
+        end_gaps(mine, hour + timedelta(hours=paused))
+        mine.update(paused_at=hour + timedelta(hours=paused), resumed_at=hour + timedelta(hours=resumed))
+    bring((copies[0], [hour + timedelta(hours=16)]))
+    told = {moment: 3600 for n in (0, 10, 15) if (moment := hour + timedelta(hours=n))}
+    assert history(copies[0], RpoHistory.Span.HOUR) == told
+    assert not RpoHistory.objects.filter(replication=copies[1]).exists()
 
 
 def test_two_statements_however_many_replications(copies: list[Replication]) -> None:

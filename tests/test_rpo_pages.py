@@ -14,7 +14,7 @@ from ampdr import clock
 from inventory.models import VM, Outage
 from replication.actions import rpo_series
 from replication.models import RecoveryPoint, Replication, RpoHistory
-from replication.tasks.history import Gap, record
+from replication.tasks.history import Gap, end_gaps, record
 from tests.cast import Cast, make_vms, protect, sign_in
 
 WEB = "/northwind/vms/web-01/"
@@ -70,6 +70,7 @@ def test_while_paused_nothing_counts(web: VM) -> None:
     paused = now - timedelta(hours=3)
     Replication.objects.update(paused_at=paused, newest_point_at=paused - timedelta(minutes=30))
     RpoHistory.objects.all().delete()
+    end_gaps(Replication.objects.all(), paused)
     of = Replication.objects.get()
     of.__dict__["state"] = "paused"
     values = rpo_series(of).values

@@ -107,23 +107,51 @@ def test_nothing_is_written_when_nothing_changed(vms: list[VM]) -> None:
     assert (Head.objects.get(account=vms[0].account).version, Activity.objects.count()) == (version, rows)
 
 
-@pytest.mark.parametrize("call", ["health", "recovery_points"])
-def test_a_provider_that_doesn_t_answer(vms: list[VM], monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    def cut(*given: object) -> object:
-        raise Unreachable("No route to the site")
+def cut(*given: object) -> object:
+    raise Unreachable("No route to the site")
 
-    monkeypatch.setattr(provider_of("DFW01"), call, cut)
+
+def ask_again(site: str = "DFW01") -> PointFeed:
+    """One call of this feed, of a round that it has begun."""
+    PointFeed.objects.exclude(site=site).update(next_step_at=None)
+    PointFeed.objects.filter(site=site).update(next_step_at=clock.now() - timedelta(seconds=1))
+    batch = claim(Collect())
+    assert batch
+    perform(batch)
+    return PointFeed.objects.get(site=site)
+
+
+def test_a_provider_that_doesn_t_answer(vms: list[VM], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider_of("DFW01"), "health", cut)
     fall_behind(vms[0])
     for attempts in (1, 2):
-        PointFeed.objects.filter(site="DFW01").update(next_step_at=clock.now() - timedelta(seconds=1))
-        while batch := claim(Collect()):
-            perform(batch)
-        feed = PointFeed.objects.get(site="DFW01")
+        feed = ask_again()
         assert (feed.last_error, feed.attempts) == ("No route to the site", attempts)
         assert feed.silent_since and feed.next_step_at and feed.next_step_at > clock.now() - timedelta(minutes=1)
     work.drive()
     assert shown(vms)[:2] == [SILENT, "protected"]
-    monkeypatch.undo()
+
+
+def test_a_call_without_an_answer_turns_no_flag_while_the_site_answers(
+    vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a round; and the site does fall silent, before the same round is over."""
+    provider = provider_of("DFW01")
+    fall_behind(*vms[:3])
+    work.drive()
+    monkeypatch.setattr(provider, "batch", 1)
+    PointFeed.objects.update(cursor=0)
+    assert ask_again().cursor
+    monkeypatch.setattr(provider, "recovery_points", cut)
+    for attempts in (1, 2):
+        feed = ask_again()
+        assert (feed.cursor > 0, feed.attempts, feed.silent_since) == (True, attempts, None)
+    work.drive()
+    assert shown(vms[:3]) == [BEHIND] * 3 and told(SILENT) == 0
+    monkeypatch.setattr(provider, "health", cut)
+    assert ask_again().silent_since
+    work.drive()
+    assert SILENT in shown(vms[:3])
 
 
 def test_the_site_is_asked_once_in_a_round(vms: list[VM], monkeypatch: pytest.MonkeyPatch) -> None:

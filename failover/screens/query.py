@@ -94,7 +94,7 @@ def rows(
     the one that the permission opens.
     """
     found = matching(actor, permission, filters, parts).defer(*UNREAD)
-    return _cut(found.annotate(hours=kept_hours()) if rpo else found, filters)
+    return _cut(found.annotate(**kept_hours()) if rpo else found, filters)
 
 
 def matching(actor: Actor, permission: str, filters: Filters, parts: Sequence[Part] | None = None) -> QuerySet[VM]:

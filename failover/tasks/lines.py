@@ -26,7 +26,7 @@ from replication.models import Replication
 from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress, Request, Result, Unreachable
 from replication.providers.sites import provider_of
-from replication.tasks import Answers, ProviderDuty
+from replication.tasks import Answers, ProviderDuty, end_gaps
 
 # ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
 
@@ -203,6 +203,7 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     if live:
         vms = list(lines.values_list("vm", flat=True))
         protected = Replication.objects.filter(vm_id__among=vms, state="protected")
+        end_gaps(protected, change.at)
         change.fire(protected, "pause", paused_at=change.at, next_step_at=None, claim=None, flag="")
     rows = fire(change, lines, "run", listed, **NOTHING_TO_DO, running_at=change.at)
     if live:

@@ -17,7 +17,8 @@ from replication.models import Replication, RpoHistory
 from replication.tasks.history import MINUTE, Gap, Maxima, advance, beginning_of, gaps_until, number_of
 
 HOUR, DAY = 60 * MINUTE, 24
-COUNTS = ("protected", "rpo_behind", "source_unreachable")  # as lists name it: the RPO of these goes on rising
+# As lists name it: the RPO of these goes on rising.
+COUNTS = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,8 @@ def _numbered(span: RpoHistory.Span, kept: str = "maxima") -> QuerySet[RpoHistor
 
 
 def open_gaps(replication: Replication, now: datetime) -> list[Gap]:
-    """What no point has ended yet: up to now, or up to where the replication was paused."""
-    if replication.state == "protected":
-        return gaps_until(replication, [now])
-    if replication.state == "paused" and replication.paused_at:
-        return gaps_until(replication, [replication.paused_at])
-    return []
+    """What no point has ended yet, up to now; while paused, nothing is open."""
+    return gaps_until(replication, [now]) if replication.state == "protected" else []
 
 
 def _ending_at(end: int, maxima: Maxima, last: int) -> Maxima:
@@ -97,20 +94,27 @@ def _highest(maxima: Sequence[int | None]) -> int | None:
 # ---- One line in each row of a list ----------------------------------------------------------------------------------
 
 
-def kept_hours() -> Subquery:
-    """For a query of VMs: the number of the last hour that is kept, and the maxima of the day that ends with it."""
+def kept_hours() -> dict[str, Subquery]:
+    """For a query of VMs, what `last_hours` reads, to be annotated.
+
+    `hours`: the number of the last hour that is kept, and the maxima of the day that ends with it; `resumed_at`.
+    """
     end = RpoHistory.KEPT[RpoHistory.Span.HOUR]
     kept = _numbered(RpoHistory.Span.HOUR, f"maxima__{end - DAY}_{end}").filter(replication__vm=OuterRef("pk"))
-    return Subquery(kept.exclude(replication__state="stopped")[:1])
+    mine = Replication.objects.filter(vm=OuterRef("pk")).exclude(state="stopped")
+    return {
+        "hours": Subquery(kept.exclude(replication__state="stopped")[:1]),
+        "resumed_at": Subquery(mine.values("resumed_at")[:1]),
+    }
 
 
 def last_hours(vm: Any, now: datetime) -> Maxima:
-    """The maxima of the last 24 hours of a row that bears `kept_hours` as `hours`; empty when none are kept."""
+    """The maxima of the last 24 hours of a row that bears `kept_hours`; empty when none are kept."""
     if not vm.hours:
         return []
     last, *maxima = vm.hours
     hour = number_of(now, HOUR)
-    counts = vm.newest_point_at and vm.protection in COUNTS
-    gaps = [Gap(vm.newest_point_at.timestamp(), now.timestamp())] if counts else []
+    since = [moment for moment in (vm.newest_point_at, vm.resumed_at) if moment]
+    gaps = [Gap(max(since).timestamp(), now.timestamp())] if since and vm.protection in COUNTS else []
     maxima, last = advance(maxima, last, gaps, HOUR, DAY)
     return maxima if last == hour else _ending_at(hour, maxima, last)

@@ -1,6 +1,7 @@
 """What workers do for replications: accept, provision, stop, collect recovery points, raise flags."""
 
 from replication.tasks.asking import Answers, ProviderDuty, ask
+from replication.tasks.history import end_gaps
 from replication.tasks.listing import UNPROTECTED, list_as, list_lines
 from replication.tasks.points import Collect, RaiseFlags, caught_up, prune, watch
 from replication.tasks.promise import KeepPromise
@@ -19,6 +20,7 @@ __all__ = [
     "RaiseFlags",
     "ask",
     "caught_up",
+    "end_gaps",
     "list_as",
     "list_lines",
     "prune",

@@ -1,7 +1,7 @@
 """RPO history: how old the newest recovery point got, kept as the maximum of each span of time.
 
 Between two points the RPO rises with the clock and falls with the second one. So a span's maximum follows from the gaps
-between points alone, and no point is ever read again. Everything here but `record` is arithmetic.
+between points alone, and no point is ever read again. Everything here but `end_gaps` and `record` is arithmetic.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import NamedTuple, Protocol
 
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.db.models.functions import Cast
 
-from replication.models import RpoHistory
+from replication.models import Replication, RpoHistory
 
 MINUTE = 60
+STANDS = ("newest_point_at", "protected_at", "resumed_at")  # the columns of `Stands`
 
 Maxima = list[int | None]
 
@@ -36,24 +37,19 @@ class Stands(Protocol):
     @property
     def protected_at(self) -> datetime | None: ...
     @property
-    def paused_at(self) -> datetime | None: ...
-    @property
     def resumed_at(self) -> datetime | None: ...
 
 
 def gaps_until(stands: Stands, moments: Iterable[datetime]) -> list[Gap]:
     """The gaps from the newest point that is known to each of these moments; what isn't later than it is left out.
 
-    Nothing counts before the replication was protected, nor while it was paused; after that it counts anew.
+    Nothing counts before the replication was protected, nor before it was resumed: what counted until it was paused was
+    written then (`end_gaps`).
     """
     told = sorted(moment.timestamp() for moment in moments)
-    known = [moment.timestamp() for moment in (stands.newest_point_at, stands.protected_at) if moment]
-    begin = max(known, default=told[0] if told else 0)
+    since = (stands.newest_point_at, stands.protected_at, stands.resumed_at)
+    begin = max((moment.timestamp() for moment in since if moment), default=told[0] if told else 0)
     gaps = []
-    if stands.resumed_at and stands.resumed_at.timestamp() > begin:
-        if stands.paused_at:
-            gaps.append(Gap(begin, stands.paused_at.timestamp()))
-        begin = stands.resumed_at.timestamp()
     for moment in told:
         gaps.append(Gap(begin, moment))
         begin = max(begin, moment)
@@ -84,6 +80,11 @@ def number_of(moment: datetime, length: int) -> int:
 
 def beginning_of(span: int, length: int) -> datetime:
     return datetime.fromtimestamp(span * length, UTC)
+
+
+def end_gaps(replications: QuerySet[Replication], moment: datetime) -> None:
+    """They pause at this moment: what no point has ended yet is written up to here."""
+    record({row.pk: gaps_until(row, [moment]) for row in replications.values_list("pk", *STANDS, named=True)})
 
 
 def record(gaps: Mapping[int, Sequence[Gap]]) -> None:

@@ -18,7 +18,7 @@ from inventory.models import VM
 from replication.models import PointFeed, RecoveryPoint, Replication
 from replication.providers.base import Points, Unreachable
 from replication.providers.sites import provider_of
-from replication.tasks.history import gaps_until, record
+from replication.tasks.history import STANDS, gaps_until, record
 from replication.tasks.listing import list_as
 
 log = logging.getLogger("replication.points")
@@ -61,7 +61,7 @@ class Collected:
     last: int  # where the next batch begins; 0: the round is done
     pause: timedelta = timedelta()  # until then
     silent: bool = False  # the source site doesn't answer
-    error: str = ""  # nor does its provider
+    error: str = ""  # of a call that its provider didn't answer
     misflagged: list[int] = field(default_factory=list)  # behind, and flagged as if it were the other way
 
 
@@ -69,7 +69,8 @@ class Collected:
 class Collect(Duty):
     """Asks a site's provider for new recovery points and writes them, with everything that lists show of them.
 
-    A round begins by asking whether the site answers.
+    A round begins by asking whether the site answers, and so does what comes after a call without an answer: one such
+    call alone doesn't make the site silent.
     """
 
     name, model, priority, size = "collect points", PointFeed, 50, 1
@@ -82,12 +83,15 @@ class Collect(Duty):
         asked = list(found.values_list("pk", "vm__uuid", known, "flag")[:batch])
         answer = Collected({}, {str(vm): pk for pk, vm, _, _ in asked}, asked[-1][0] if len(asked) == batch else 0)
         answer.pause = timedelta() if answer.last else POINTS_EVERY
+        answer.silent = feed.silent_since is not None
         try:
-            answer.silent = not provider.health().answers if feed.cursor == 0 else feed.silent_since is not None
+            if feed.cursor == 0 or feed.attempts:
+                answer.silent = True  # until it says otherwise
+                answer.silent = not provider.health().answers
             if asked:
                 answer.points = provider.recovery_points({str(vm): newest for _, vm, newest, _ in asked})
         except Unreachable as error:
-            answer.silent, answer.error = True, str(error) or type(error).__name__
+            answer.error = str(error) or type(error).__name__
             answer.last, answer.pause = feed.cursor, work.pause_after(feed.attempts)
             log.warning("%s at %s: no answer: %s", self.name, site, answer.error)
         answer.misflagged = [pk for pk, _, _, flag in asked if flag == WRONG[answer.silent]]
@@ -123,8 +127,7 @@ WRONG = {True: "rpo_behind", False: "source_unreachable"}  # by whether the site
 def hold(keys: Iterable[int]) -> list[Any]:
     """Those that are still protected, locked in key order, with what history wants to know of them."""
     found = Replication.objects.filter(pk__among=keys, state="protected").order_by("pk")
-    columns = ("pk", "newest_point_at", "protected_at", "paused_at", "resumed_at")
-    return list(found.select_for_update(no_key=True, of=("self",)).values_list(*columns, named=True))
+    return list(found.select_for_update(no_key=True, of=("self",)).values_list("pk", *STANDS, named=True))
 
 
 def look_again(keys: Sequence[int], flag: str) -> None:
