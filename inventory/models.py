@@ -278,12 +278,13 @@ class Round(models.Model):
     """
 
     TENANT_PATH: ClassVar[str | None] = None  # machines' own bookkeeping: no door shows it
-    KEPT = timedelta(days=1)
+    OPEN = timedelta(days=1)  # so long it takes calls; then what it told is forgotten
+    KEPT = timedelta(days=8)  # so long it is known that it was, so that a late call doesn't begin it anew
 
     uuid = models.UUIDField(unique=True)
     site = models.CharField(max_length=8, blank=True)  # its code; empty: of an account
     account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
-    begun_at = models.DateTimeField(default=clock.now)
+    begun_at = models.DateTimeField(default=clock.now, db_index=True)
     told = ArrayField(models.BigIntegerField(), default=list)  # keys of VMs
 
     def __str__(self) -> str:
@@ -291,7 +292,7 @@ class Round(models.Model):
 
 
 class Choice(models.Model):
-    """VMs that somebody chose, kept on the server: a draft of an order, of a cancellation or of a failover request.
+    """VMs that somebody chose, kept on the server: a draft of an order or of a failover request.
 
     Nothing is promised by it: what the VMs have become meanwhile is looked at when it is used.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import chain, count
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from django.db.models import Count, F, QuerySet
@@ -17,6 +17,7 @@ from inventory.models import VM, Role
 # Rows of one INSERT: while Python puts more of them into one statement, on a busy machine, the database ends the
 # transaction in which nothing happens.
 AT_ONCE = 250
+Numbers = defaultdict[tuple[int, str], Iterator[int]]  # account and slug of a name -> what may follow it
 
 
 def relist(change: Change, vms: QuerySet[VM], **columns: Any) -> None:
@@ -34,8 +35,9 @@ def make(change: Change, vms: Sequence[VM]) -> list[int]:
     accounts = {vm.account_id for vm in vms}
     there = VM.objects.filter(account__in=accounts, role=Role.PRIMARY)
     taken = set(there.values_list("account_id", "slug"))
+    numbers: Numbers = defaultdict(lambda: count(2))
     for vm in vms:
-        vm.slug = _free(vm.name, vm.account_id, taken)
+        vm.slug = _free(vm.name, vm.account_id, taken, numbers)
     made = [vm.pk for vm in VM.objects.bulk_create(vms, batch_size=AT_ONCE)]
     rows = VM.objects.filter(pk__among=made)
     change.note(rows, "vm.added", site=F("site__code"))
@@ -43,10 +45,14 @@ def make(change: Change, vms: Sequence[VM]) -> list[int]:
     return made
 
 
-def _free(name: str, account: int, taken: set[tuple[int, str]]) -> str:
-    """A slug that no VM of this account has, and that is taken from now on."""
-    first = slugify(name)[:100] or "vm"
-    slug = next(slug for slug in chain([first], (f"{first}-{n}" for n in count(2))) if (account, slug) not in taken)
+def _free(name: str, account: int, taken: set[tuple[int, str]], numbers: Numbers) -> str:
+    """A slug that no VM of this account has, and that is taken from now on.
+
+    `numbers` goes on where the last name of this slug left off: names in other scripts are all "vm".
+    """
+    slug = first = slugify(name)[:100] or "vm"
+    while (account, slug) in taken:
+        slug = f"{first}-{next(numbers[account, first])}"
     taken.add((account, slug))
     return slug
 

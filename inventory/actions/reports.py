@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 from ampdr import clock
 from ampdr.errors import Forbidden, Invalid
 from ampdr.lifecycle import Actor, changes
+from inventory.actions.told import which
 from inventory.models import VM
 
 AT_MOST = 1_000  # reports in one call
@@ -40,15 +41,6 @@ class Report(NamedTuple):
 
 
 # ---- What is said: each reads one value or raises ValueError with the words for whoever sent it ----------------------
-
-
-def which(said: Any) -> uuid.UUID:
-    if isinstance(said, uuid.UUID):
-        return said
-    try:
-        return uuid.UUID(said) if isinstance(said, str) and len(said) == 36 else uuid.UUID("")
-    except ValueError:
-        raise ValueError("This is not a uuid.") from None
 
 
 def moment(said: Any) -> datetime:

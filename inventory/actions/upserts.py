@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from django.db import IntegrityError
@@ -13,6 +14,7 @@ from django.db.models import F, Func, JSONField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast
 
 from accounts.models import Account
+from ampdr import clock
 from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor, Change, changes
 from inventory.actions import listing
@@ -21,6 +23,7 @@ from inventory.models import VM, Role, Round, Site, size
 
 AT_ONCE = 1_000  # rows of one call
 FEW = 10  # so many may vanish from a site in one round, however few it has
+SWEPT = 100  # old rounds that a call puts away, at most; it begins one
 READ = (*COLUMNS, "uuid", "account", "site", "role", "slug", "protection", "held_by", "vanished_at")
 ANOTHERS = "This uuid is taken and can't be used here."
 FREE = ("none", "stopped")  # of protection: it may move to another site
@@ -63,15 +66,18 @@ def upsert(
     complete: Collection[str] = (),
     allow_many: bool = False,
     known: Sequence[str] = tuple(FIELDS),
+    began: datetime | None = None,
 ) -> Outcome:
     """Writes what is told of up to 1,000 VMs, by uuid: all rows or none, in a few statements however many there are.
 
     What a row doesn't tell stays as it is; a row of a uuid alone says that the VM is there. `complete`: codes of the
     sites of which this round has now told every VM; their VMs that it didn't tell are marked, never deleted, and go on
-    as they are. A repeated call changes nothing. Raises Forbidden to people, Invalid and Conflict (`rows_refused`)
-    naming every bad row, and Conflict (`too_many_vanished`).
+    as they are. A repeated call changes nothing. `began`: when the caller began to look, if that was before its first
+    call. Raises Forbidden to people, Invalid and Conflict (`rows_refused`) naming every bad row, and Conflict
+    (`too_many_vanished`; `round_over`).
 
-    Locks, in this order: the round, accounts that get new VMs, VMs, heads; each kind in key order.
+    Locks, in this order: the round, accounts that get new VMs, VMs, heads; each kind in key order. Old rounds that are
+    locked are passed over, so nobody waits for a round while holding anything.
     """
     if actor.person_id is not None:
         raise Forbidden("Machines tell the inventory, with a token for it.")
@@ -83,7 +89,9 @@ def upsert(
     told = read(rows, feed.fixed, known)
     try:
         with changes(actor) as change:
-            return _Call(change, feed, told, _opened(feed, round_id)).take(complete, allow_many)
+            call = _Call(change, feed, told, _opened(feed, round_id, began or change.at))
+            _sweep(change.at)
+            return call.take(complete, allow_many)
     except IntegrityError as race:
         raise Conflict("Somebody added VMs of these names at this moment. Send the same call again.") from race
 
@@ -99,23 +107,46 @@ def preview(feed: Feed, rows: Sequence[Any]) -> Outcome:
     return Outcome(len(told) - len(known), len(changed), len(known) - len(changed), found=found)
 
 
-def missing(feed: Feed, sites: Collection[str], told: Collection[uuid.UUID | str]) -> int:
-    """How many VMs a complete round of these sites would mark, had it told these alone."""
-    return feed.tells_of(sites).filter(vanished_at=None).exclude(uuid__among=list(told)).count()
+def missing(feed: Feed, sites: Collection[str], told: Collection[uuid.UUID | str], began: datetime) -> int:
+    """How many VMs a complete round of these sites would mark, had it begun then and told these alone."""
+    there = feed.tells_of(sites).filter(vanished_at=None, made_at__lt=began)
+    return there.exclude(uuid__among=list(told)).count()
 
 
 # ---- Rounds ----------------------------------------------------------------------------------------------------------
 
 
-def _opened(feed: Feed, round_id: uuid.UUID) -> Round:
-    """The round, locked: calls of one round wait for each other. Raises Invalid if it is another feed's."""
+def _opened(feed: Feed, round_id: uuid.UUID, began: datetime) -> Round:
+    """The round, locked: calls of one round wait for each other. Raises Invalid if it is another feed's, and Conflict
+    if it is over: what it told is forgotten, so its end would mark what its beginning told.
+    """
     site, account = (feed.site.code if feed.site else ""), (feed.account.pk if feed.account else None)
-    Round.objects.bulk_create([Round(uuid=round_id, site=site, account_id=account)], ignore_conflicts=True)
+    new = Round(uuid=round_id, site=site, account_id=account, begun_at=began)
+    Round.objects.bulk_create([new], ignore_conflicts=True)
     found = Round.objects.select_for_update(no_key=True).get(uuid=round_id)
     if (found.site, found.account_id) != (site, account):
         words = "This round is another feed's. Make a new uuid for each round."
         raise Invalid(words, fields={"round": [words]})
+    if found.begun_at < clock.now() - Round.OPEN:
+        raise Conflict(
+            f"This round began on {found.begun_at:%Y-%m-%d at %H:%M} UTC, more than a day ago, and is over: nothing of "
+            "this call was taken. Begin a new round, with a new uuid, and tell every VM again.",
+            code="round_over", title="This round is over",
+        )  # fmt: skip
     return found
+
+
+def _sweep(now: datetime) -> None:
+    """Forgets what rounds told that are over, and a week later that they were. Those in use now are for the next call.
+
+    After the call's own round is locked and before anything else is, see `upsert`.
+    """
+    old = Round.objects.select_for_update(skip_locked=True).order_by("begun_at")
+    over = old.filter(begun_at__lt=now - Round.OPEN).exclude(told=[]).values_list("pk", flat=True)
+    if keys := list(over[:SWEPT]):
+        Round.objects.filter(pk__in=keys).update(told=[])
+    if keys := list(old.filter(begun_at__lt=now - Round.KEPT).values_list("pk", flat=True)[:SWEPT]):
+        Round.objects.filter(pk__in=keys).delete()
 
 
 def _told_since(since: Round) -> set[int]:
@@ -157,8 +188,15 @@ class _Around:
         refuse([fault for one in told for fault in self._unclear(one)])
         refuse([fault for one in told if one.uuid in self.known for fault in self._clashes(one)], standing=True)
 
+    def _new(self, one: Told) -> bool:
+        """Whether this feed would add it. Of another account's VM its token hears no more than of one that isn't there,
+        as long as its row couldn't be taken either way.
+        """
+        vm = self.known.get(one.uuid)
+        return vm is None or bool(self.feed.account and self.feed.account.pk != vm.account_id)
+
     def _unclear(self, one: Told) -> Iterator[Fault]:
-        new = one.uuid not in self.known
+        new = self._new(one)
         vm = str(one.uuid)
         if one.account not in self.accounts and (one.account or new):
             yield Fault(one.row, vm, "account", "There is no such account." if one.account else NO_ACCOUNT)
@@ -265,9 +303,14 @@ class _Call:
         return listing.make(self.change, vms)
 
     def _gone(self, around: _Around, complete: Collection[str], allow_many: bool) -> list[int]:
-        """Keys of the VMs of these sites that nobody told since this round began."""
+        """Keys of the VMs of these sites that nobody told since this round began.
+
+        Those that came to be known since then, by whatever door, may be newer than what the caller saw: `made_at`, the
+        moment at which a feed, an import or a person's hand wrote the row, is before that of all others.
+        """
         told = _told_since(self.round) | {vm.pk for vm in around.known.values()}
-        there = list(self.feed.tells_of(complete).filter(vanished_at=None).values_list("pk", "site__code"))
+        owed = Q(made_at__lt=self.round.begun_at) | Q(pk__among=list(told))
+        there = list(self.feed.tells_of(complete).filter(owed, vanished_at=None).values_list("pk", "site__code"))
         gone = [(key, code) for key, code in there if key not in told]
         if not allow_many:
             new = [one.site for one in self.told if one.uuid not in around.known]
@@ -275,14 +318,12 @@ class _Call:
         return [key for key, _ in gone]
 
     def _mark(self, vms: Sequence[VM], complete: Collection[str]) -> int:
-        """Marks what is gone, as it is now that it is locked; and forgets old rounds."""
+        """Marks what is gone, as it is now that it is locked."""
         keys = [vm.pk for vm in vms if vm.vanished_at is None]
         rows = self.feed.tells_of(complete).filter(pk__among=keys)
         if keys := list(rows.values_list("pk", flat=True)) if keys else []:
             VM.objects.filter(pk__among=keys).update(vanished_at=self.change.at)
             self.change.note(VM.objects.filter(pk__among=keys), "vm.vanished", site=F("site__code"))
-        if complete:
-            Round.objects.filter(begun_at__lt=self.change.at - Round.KEPT).delete()
         return len(keys)
 
     def _remember(self, told: set[int]) -> None:

@@ -15,7 +15,7 @@ from accounts.api import KEY_ACCEPTED, Body, MachineDoor, Text, Uuid, described
 from accounts.models import Account, MachineToken
 from ampdr.errors import Invalid
 from inventory.actions import AT_ONCE, Feed, upsert
-from inventory.api.sites import SiteDoor
+from inventory.api.sites import Row, SiteDoor
 from inventory.models import Site
 
 PURPOSES = frozenset({MachineToken.Purpose.INVENTORY.value})
@@ -48,13 +48,6 @@ class TellVmOfSite(TellVm):
 
 class TellVmOfAccount(TellVm):
     site = serializers.CharField(required=False, help_text="code of the site where it is now")
-
-
-class Row(serializers.Field[Any, Any, Any, Any]):
-    """As it came: the verb reads it, so that every bad row is named at once."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        return data
 
 
 @extend_schema_field(TellVmOfSite)

@@ -63,7 +63,8 @@ def _serve(change: Change, arrivals: Sequence[Arrival], vms: Sequence[int]) -> N
 
     Without a known point the provider has one target from now to tell of one.
     """
-    rows = [_replication(one, vm, change) for one, vm in zip(arrivals, vms, strict=True)]
+    pairs = sorted(zip(arrivals, vms, strict=True), key=lambda pair: pair[1])  # as orders do: none waits in a circle
+    rows = [_replication(one, vm, change) for one, vm in pairs]
     made = Replication.objects.bulk_create(rows, batch_size=work.BATCH)
     change.adopt(Replication.objects.filter(pk__among=[row.pk for row in made]), "import")
     mine = Replication.objects.filter(vm=OuterRef("pk")).exclude(state="stopped")

@@ -6,8 +6,10 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
+from ampdr import clock
 from ampdr.errors import Refusal
 from ampdr.lifecycle import PORTAL, Actor
 from inventory.actions import AT_ONCE, Feed, Outcome, missing, preview, upsert
@@ -39,7 +41,7 @@ def sync(site: Site, *, actor: Actor = COMMAND, dry_run: bool = False, allow_man
     be taken is left out and named, a VM that is known counts as told all the same. A provider that names no VM at all
     marks none. Raises Unreachable, and whatever else the provider raises.
     """
-    provider = provider_of(site.code)
+    provider, began = provider_of(site.code), clock.now()
     machines = list({_key(one.uuid): one for one in _pages(provider)}.values())
     judged: dict[str, Eligibility] = {}
     for asked in _parts(machines, provider.batch):
@@ -47,7 +49,7 @@ def sync(site: Site, *, actor: Actor = COMMAND, dry_run: bool = False, allow_man
     here = _known(machines)
     strangers = [one for one in machines if not one.account and _key(one.uuid) not in here]
     rows = [_row(one, judged.get(one.uuid)) for one in machines if one.account or _key(one.uuid) in here]
-    call = _Call(actor, Feed(site=site), {key for key, code in here.items() if code == site.code}, dry_run)
+    call = _Call(actor, Feed(site=site), {key for key, code in here.items() if code == site.code}, began, dry_run)
     for part in _parts(rows, AT_ONCE):
         call.take(part)
     if machines:
@@ -104,6 +106,7 @@ class _Call:
     actor: Actor
     feed: Feed
     here: set[str]  # uuids of the VMs that are known at this site
+    began: datetime  # to ask: what came to be known since isn't missed
     dry_run: bool
     round: uuid.UUID = field(default_factory=uuid.uuid4)
     outcome: Outcome = field(default_factory=Outcome)
@@ -121,7 +124,7 @@ class _Call:
                 rows = self._without(rows, refusal.facts["reasons"])
 
     def _upsert(self, rows: Sequence[Mapping[str, Any]], **how: Any) -> Outcome:
-        return upsert(self.actor, self.feed, rows, self.round, **how)
+        return upsert(self.actor, self.feed, rows, self.round, began=self.began, **how)
 
     def _without(self, rows: Sequence[Mapping[str, Any]], reasons: Sequence[Any]) -> list[Mapping[str, Any]]:
         """The others; of a refused one that is known here, only that it is there."""
@@ -135,7 +138,7 @@ class _Call:
     def complete(self, site: str, told: Sequence[str], allow_many: bool) -> None:
         """Marks what isn't there any more; that too much of it would be marked is one more fault."""
         if self.dry_run:
-            self._add(Outcome(vanished=missing(self.feed, [site], _uuids(told))))
+            self._add(Outcome(vanished=missing(self.feed, [site], _uuids(told), self.began)))
             return
         try:
             self._add(self._upsert([], complete=[site], allow_many=allow_many))

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import uuid
 from typing import Any
-
-import pytest
 
 from accounts.actions import issue_machine_token
 from ampdr.lifecycle import PORTAL
@@ -18,27 +13,21 @@ from ampdr.run import CHECKOUT
 from inventory.api.vms import FIELDS
 from inventory.models import VM
 from tests.cast import Cast
+from tests.curl import curl
 
 PAGE = (CHECKOUT / "docs" / "inventory.md").read_text()
 
 
-def ran(**environment: str) -> subprocess.CompletedProcess[str]:
-    (line,) = re.findall(r"^curl .*$", PAGE, re.M)
-    env = os.environ | environment | {"no_proxy": "localhost,127.0.0.1"}
-    return subprocess.run(["/bin/sh", "-c", line], env=env, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.skipif(not shutil.which("curl"), reason="This machine has no curl.")
 def test_the_documented_line_tells(transactional_db: None, cast: Cast, live_server: Any) -> None:
     _, secret = issue_machine_token(PORTAL, "Collector", "inventory", site="DFW01")
     said = {"PORTAL": live_server.url, "SITE": "DFW01", "TOKEN": secret, "ROUND": str(uuid.uuid4())}
-    done = ran(**said, VM=str(uuid.uuid4()))
+    done = curl(PAGE, **said, VM=str(uuid.uuid4()))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"`{done.stdout.strip()}`" in PAGE
     web = VM.objects.get()
     assert (web.name, web.size, web.address, web.account) == ("web-01", "2 disks, 240 GB", "10.30.1.11", cast.northwind)
-    assert json.loads(ran(**said, VM=str(web.uuid)).stdout)["same"] == 1
-    done = ran(**said, VM="web-01")
+    assert json.loads(curl(PAGE, **said, VM=str(web.uuid)).stdout)["same"] == 1
+    done = curl(PAGE, **said, VM="web-01")
     assert done.returncode and json.loads(done.stdout)["fields"] == {"vms.0.uuid": ["Give a uuid."]}
     assert VM.objects.count() == 1
 

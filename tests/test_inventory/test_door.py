@@ -67,6 +67,9 @@ def test_an_account_tells_its_vms(cast: Cast) -> None:
     assert said(nowhere) == (400, "invalid") and nowhere.content["fields"] == {"sites": ["Needed with complete."]}
     taken = caller.post("inventory/", body({"uuid": str(theirs.uuid), "name": "x", "site": "DFW01"}))
     assert said(taken) == (409, "rows_refused") and "ontoso" not in taken.raw.decode()
+    there, nobodys = (caller.post("inventory/", body({"uuid": one})) for one in (str(theirs.uuid), identity(9)))
+    assert said(there) == said(nobodys) == (400, "invalid")
+    assert there.content["fields"] == nobodys.content["fields"]
 
 
 def test_only_the_place_and_the_purpose_of_the_token(cast: Cast) -> None:

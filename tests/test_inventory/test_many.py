@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.activity import faults
 from ampdr.errors import Refusal
-from inventory.actions import Feed, Outcome
+from inventory.actions import Feed, Outcome, listing
 from inventory.models import VM
 from replication.actions import place_order
 from tests.cast import Cast, make_vms
@@ -120,6 +121,22 @@ def test_feeds_and_orders_at_one_moment(transactional_db: None, request: pytest.
         assert not VM.objects.exclude(vanished_at=None).exists()
     check_heads()
     assert not list(faults())
+
+
+def test_a_new_slug_costs_the_same_however_many_names_are_alike(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in other scripts are all "vm": each number is looked at once in a call, not once for each VM."""
+    seen: list[int] = []
+
+    def counted(start: int) -> Iterator[int]:
+        for number in count(start):
+            seen.append(number)
+            yield number
+
+    make_vms(cast.northwind, cast.sites["DFW01"], ["vm", *(f"vm-{n}" for n in range(2, 301))])
+    monkeypatch.setattr(listing, "count", counted)
+    tell(site(cast), [row(n, "データベース") for n in range(200)])
+    assert sorted(seen) == list(range(2, 501))
+    assert set(VM.objects.values_list("slug", flat=True)) == {"vm", *(f"vm-{n}" for n in range(2, 501))}
 
 
 def test_names_and_their_slugs_stay_apart_in_big_accounts(cast: Cast) -> None:

@@ -212,6 +212,20 @@ def test_an_accounts_feed_hears_nothing_of_others(cast: Cast) -> None:
     assert [field for _, field, _ in refused(mine, {"uuid": identity(5), "name": "x", "site": "XXX99"})] == ["site"]
 
 
+@pytest.mark.parametrize("facts", [{}, {"name": "x"}, {"site": "DFW01"}, {"name": "x", "site": "XXX99"}, {"os": "x"}])
+def test_an_accounts_feed_cant_tell_anothers_uuid_from_nobodys(cast: Cast, facts: dict[str, Any]) -> None:
+    """While nothing could be made of the row: a foreign VM, a foreign stand-in and none are refused alike."""
+    (erp,) = make_vms(cast.contoso, cast.sites["DFW01"], ["erp-01"])
+    stand_in = VM.objects.create(
+        account=cast.contoso, site=cast.sites["PHX01"], name="erp-01", slug="erp-01", role="test", original=erp,
+        made_by=uuid.uuid4(),
+    )  # fmt: skip
+    mine = Feed(account=cast.northwind)
+    wanted = refused(mine, {"uuid": identity(1), **facts})
+    for taken in (erp, stand_in):
+        assert refused(mine, {"uuid": str(taken.uuid), **facts}) == wanted
+
+
 def test_what_is_replicated_doesnt_move(cast: Cast) -> None:
     """Nor what is in a failover; everything else of it may change."""
     tell(site(cast), [row(1), row(2)])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from accounts.views.activity import harmless
 from ampdr.errors import Conflict
@@ -19,6 +20,7 @@ from ampdr.limits import lift_limits
 from replication.actions import Arrival, import_generation3
 from replication.management.commands._generation3_file import read
 
+HELD = ("40P01", "55P03")  # a circle of locks, or a lock not had in time
 HEADER = ("line", "account", "name", "outcome", "column", "what to do")
 
 
@@ -39,6 +41,12 @@ class Command(BaseCommand):
                 arrivals = import_generation3(replace(PORTAL, via="command"), entries, dry_run=dry_run)
             except Conflict as meanwhile:
                 raise CommandError(meanwhile.message) from meanwhile
+            except OperationalError as held:
+                if getattr(held.__cause__, "pgcode", "") not in HELD:
+                    raise
+                raise CommandError(
+                    "Somebody else is changing the same VMs: nothing was imported. Run it again."
+                ) from held
             if report:
                 csv.writer(report).writerows([HEADER, *_rows(arrivals)])
         self.tell(arrivals, whole=report is None)
