@@ -13,7 +13,7 @@ CHECK := env SECRET_KEY=only-for-checks-abcdefghijklmnopqrstuvwxyz-0123456789 DA
 CHECKED := $(CHECK) $(RUN)
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 $(UPGRADE)
 
-.PHONY: help run code test lint bench states images lock clean chromium
+.PHONY: help run code manage test lint bench states images lock clean chromium
 # A lock that is newer than its stamp is installed again; a failed install leaves no stamp.
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -36,7 +36,10 @@ run: $(VENV)/.demo  ## start the portal with its demonstration world (PORT=8000)
 	@exec $(RUN) -m ampdr.run --port $(PORT)
 
 code: $(VENV)/.demo  ## a demo person's code, beside a running `make run` (PERSON=priya)
-	@exec $(RUN) -m ampdr.run --code "$(PERSON)"
+	@exec $(RUN) -m ampdr.run --manage demo_code "$(PERSON)"
+
+manage: $(VENV)/.demo  ## a management command, beside a running `make run` (ARGS="sync_inventory --dry-run")
+	@exec $(RUN) -m ampdr.run --port $(PORT) --manage $(ARGS)
 
 test: $(VENV)/.dev chromium lint  ## all checks and all tests (PYTEST_ARGS are handed to pytest)
 	$(CHECKED) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run

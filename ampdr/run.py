@@ -74,14 +74,11 @@ class Run:
         self.lock = take_over(folder / "run.lock")
         self.servers: list[Server] = []
         self.children: dict[str, subprocess.Popen[bytes]] = {}
-        self.env = DEMO_ENVIRONMENT | os.environ
-        self.env |= {"SITE_ORIGIN": self.address, "ALLOWED_HOSTS": f"{HOST},localhost", "PYTHONUNBUFFERED": "1"}
-        self.env.setdefault("SIMULATION_LEDGER", str(folder / "ledger.sqlite3"))
-        self.env.setdefault("EMAIL_URL", f"filemail:///{folder / 'mail'}")  # each into a file, nothing goes out
+        self.env = environment(folder, port)
 
     @property
     def address(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return self.env["SITE_ORIGIN"]
 
     def start(self) -> None:
         """Everything in order, up to a sign-in page that answers."""
@@ -152,6 +149,17 @@ class Run:
             if time.monotonic() > deadline:
                 raise Unusable(f"The sign-in page does not answer. From the web's log:\n{last_words(self._log('web'))}")
             time.sleep(0.2)
+
+
+def environment(folder: Path, port: int) -> dict[str, str]:
+    """What every process of a run in this folder finds, but for the servers and the secret key."""
+    env = {
+        "SIMULATION_LEDGER": str(folder / "ledger.sqlite3"),
+        "EMAIL_URL": f"filemail:///{folder / 'mail'}",  # each into a file, nothing goes out
+    } | DEMO_ENVIRONMENT | os.environ  # fmt: skip
+    return env | {
+        "SITE_ORIGIN": f"http://{HOST}:{port}", "ALLOWED_HOSTS": f"{HOST},localhost", "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
 
 
 def start_lines(port: int) -> dict[str, list[str]]:
@@ -225,20 +233,18 @@ def with_codes(world: dict[str, Any]) -> set[str]:
     return {person["email"] for person in people if "totp_secret" in person}
 
 
-def code_of(folder: Path, port: int, person: str) -> int:
-    """Prints a demo person's current code, beside a portal that runs in this folder. Returns the exit code."""
+def manage(folder: Path, port: int, command: Sequence[str]) -> int:
+    """Runs a management command beside a portal that runs in this folder. Returns its exit code."""
     secret = folder / "secret_key"
     if not secret.exists():
         raise Unusable("Nothing was started here yet: make run")
-    env = DEMO_ENVIRONMENT | {"SECRET_KEY": secret.read_text(), "SITE_ORIGIN": f"http://{HOST}:{port}"} | os.environ
-    env.setdefault("DATABASE_URL", Postgres(folder, durable=True).url)
-    command = [sys.executable, "manage.py", "demo_code", person]
-    ran = subprocess.run(command, env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    servers = {"DATABASE_URL": Postgres(folder, durable=True).url, "BROKER_URL": Valkey(folder).url}
+    env = servers | {"SECRET_KEY": secret.read_text()} | environment(folder, port)
+    line = [sys.executable, "manage.py", *command]
+    ran = subprocess.run(line, env=env, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True, check=False)
     if "OperationalError" in ran.stderr:
         raise Unusable("The portal's database doesn't answer. Start it, and leave it running: make run")
     sys.stderr.write(ran.stderr)
-    if ran.stdout:
-        say(ran.stdout.strip())
     return ran.returncode
 
 
@@ -247,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ampdr.run", description="Run AMPDR with its demonstration world.")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or 8000)
     parser.add_argument(
-        "--code", metavar="PERSON", help="print this demo person's current code, beside a running portal"
+        "--manage", nargs=argparse.REMAINDER, metavar="COMMAND", help="a management command, beside a running portal"
     )
     asked = parser.parse_args(arguments)
     port = asked.port
@@ -256,8 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     run: Run | None = None
     try:
-        if asked.code is not None:
-            return code_of(run_folder(CHECKOUT), port, asked.code)
+        if asked.manage:
+            return manage(run_folder(CHECKOUT), port, asked.manage)
         run = Run(run_folder(CHECKOUT), port)
         run.start()
         say(f"\nAMPDR runs at {run.address}\n\n{demo_sign_ins(DEMO_WORLD)}\n\n{HOW_CODES}\nCtrl-C stops it.")
