@@ -34,7 +34,7 @@ def protected(request: Visit) -> HttpResponse:
         return HttpResponse(status=204)
     q, state = asked(request)
     found: QuerySet[VM] = VM.objects.visible_to(request.actor, Permission.READ_REPLICATION).filter(shown=True)
-    found = having(found, state).select_related("site", "original__site").annotate(hours=kept_hours())
+    found = having(found, state).select_related("site", "original__site").annotate(**kept_hours())
     page = page_of(named(found, q), LIST, request.GET)
     nothing = not (page.rows or q or state or "after" in request.GET or "before" in request.GET)
     context = frame(request, "protected", page) | {
