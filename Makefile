@@ -13,7 +13,7 @@ CHECK := env SECRET_KEY=only-for-checks-abcdefghijklmnopqrstuvwxyz-0123456789 DA
 CHECKED := $(CHECK) $(RUN)
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 $(UPGRADE)
 
-.PHONY: help run code manage test lint bench states images lock clean chromium
+.PHONY: help run code manage test lint bench states images lock clean programs
 # A lock that is newer than its stamp is installed again; a failed install leaves no stamp.
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -41,7 +41,7 @@ code: $(VENV)/.demo  ## a demo person's code, beside a running `make run` (PERSO
 manage: $(VENV)/.demo  ## a management command, beside a running `make run` (ARGS="sync_inventory --dry-run")
 	@exec $(RUN) -m ampdr.run --port $(PORT) --manage $(ARGS)
 
-test: $(VENV)/.dev chromium lint  ## all checks and all tests (PYTEST_ARGS are handed to pytest)
+test: $(VENV)/.dev programs lint  ## all checks and all tests (PYTEST_ARGS are handed to pytest)
 	$(CHECKED) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
@@ -57,7 +57,7 @@ bench: $(VENV)/.dev  ## measure the promised figures
 states: $(VENV)/.demo  ## print every state table
 	@$(CHECKED) manage.py print_lifecycles
 
-images: $(VENV)/.dev chromium  ## take the pictures of the documentation
+images: $(VENV)/.dev programs  ## take the pictures of the documentation
 	$(RUN) -m tests.images
 
 lock:  ## renew requirements/*.txt from pyproject.toml (needs uv; UPGRADE=--upgrade for newer versions)
@@ -70,7 +70,8 @@ clean:  ## remove the environment, the caches and the data of `make run`
 	@rm -rf $(VENV) staticfiles test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-chromium:
-	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; } \
-	  || { echo "The browser tests need /usr/bin/chromium: install Debian's package \`chromium\` as root."; exit 1; }
+programs:
+	@{ test -x /usr/bin/chromium && command -v curl >/dev/null; } \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium curl; } \
+	  || { echo "The tests need /usr/bin/chromium and curl: install these Debian packages as root."; exit 1; }
