@@ -25,6 +25,7 @@ from django.utils.safestring import SafeString
 from accounts.admin import Choice, OfAccount, Shelf, staff
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
+from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import pill, when
 from ampdr.views import refusal_page
 from inventory.models import PROTECTIONS
@@ -206,7 +207,7 @@ class ReplicationAdmin(Shelf):
 
     @admin.action(description="Try the chosen failed ones again", permissions=["help"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Replication]) -> None:
-        self.each(request, chosen, retry_replication, "is tried again")
+        self.carry_out(request, lambda actor: retry_replication(actor, chosen), "tried again")
 
     @admin.action(description="Ask the customer about the chosen ones", permissions=["help"])
     def ask(self, request: HttpRequest, chosen: QuerySet[Replication]) -> HttpResponse | None:
@@ -229,7 +230,7 @@ class ReplicationAdmin(Shelf):
 
     @admin.action(description="Set the chosen ones going again", permissions=["help"])
     def set_going(self, request: HttpRequest, chosen: QuerySet[Replication]) -> None:
-        self.each(request, chosen, go_on, "goes on")
+        self.carry_out(request, lambda actor: go_on(actor, chosen), "set going again")
 
     @admin.action(description="Settle the unknown outcome of the chosen ones", permissions=["help"])
     def settle(self, request: HttpRequest, chosen: QuerySet[Replication]) -> HttpResponse | None:
@@ -242,19 +243,18 @@ class ReplicationAdmin(Shelf):
         if not reason.strip():
             form.add_error("reason", "Say what you saw: it stands in the record.")
             return self.form_page(request, chosen, form, "Settle an unknown outcome", buttons)
-        self.each(request, chosen, lambda actor, one: settle(actor, one, did == "done", reason), "is settled")
+        self.carry_out(request, lambda actor: settle(actor, chosen, did == "done", reason), "settled")
         return None
 
-    def each(
-        self, request: HttpRequest, chosen: QuerySet[Replication], verb: Callable[[Any, Replication], None], said: str
-    ) -> None:
-        for replication in chosen.select_related("vm"):
-            try:
-                verb(staff(request), replication)
-            except Refusal as refusal:
-                self.message_user(request, refusal.message, messages.ERROR)
-            else:
-                self.message_user(request, f"{replication} {said}.")
+    def carry_out(self, request: HttpRequest, verb: Callable[[Actor], int], done: str) -> None:
+        """All of them in one transaction, or none, with the words that say which one doesn't fit."""
+        said, level = "None of them is in this list any more: nothing was done.", messages.ERROR
+        try:
+            if n := verb(staff(request)):
+                said, level = f"{n} replication{' is' if n == 1 else 's are'} {done}.", messages.SUCCESS
+        except Refusal as refusal:
+            said = refusal.message
+        self.message_user(request, said, level)
 
     def form_page(
         self, request: HttpRequest, chosen: QuerySet[Replication], form: forms.Form, title: str, buttons: dict[str, str]

@@ -88,6 +88,6 @@ class OrderRoad(Walk):
         expect(page.get_by_role("row").filter(has_text=ASKED)).to_contain_text("Support · T-")
 
     def go_on(self, staff: Page, number: str) -> None:
-        for name, action, said in ((ASKED, "set_going", "goes on"), (FAILED, "retry", "is tried again")):
+        for name, action, said in ((ASKED, "set_going", "set going again"), (FAILED, "retry", "tried again")):
             self.choose(staff, number, name, action)
-            expect(staff.locator(".messagelist")).to_contain_text(f"Replication of {name} {said}")
+            expect(staff.locator(".messagelist")).to_contain_text(f"1 replication is {said}.")

@@ -84,15 +84,15 @@ def replicate(cast: Cast, vms: Sequence[VM], set_faults: Faults) -> None:
     set_faults({"fault": "refuse", "kind": "protect", "vm": "web-0", "times": 3})
     place_order(priya, [vm.uuid for vm in vms], "order-of-all")
     drive_through_pauses()
-    failed = Replication.objects.get(state="failed")
+    failed = Replication.objects.filter(pk=Replication.objects.get(state="failed").pk)
     retry_replication(cast.actor("mary"), failed)
     drive()
     set_faults({"fault": "refuse", "kind": "unprotect", "times": 3})
     stop_replication(priya, [vms[0].uuid])
     drive_through_pauses()
-    retry_replication(cast.actor("mary"), Replication.objects.get(pk=failed.pk))
+    retry_replication(cast.actor("mary"), failed)
     drive()
-    assert Replication.objects.get(pk=failed.pk).state == "stopped"
+    assert failed.get().state == "stopped"
     with clock.ahead(timedelta(minutes=40)):
         drive()  # flags are raised and taken down
 

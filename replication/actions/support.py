@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,82 +17,106 @@ from notices.actions import Opening, on_answer, open_conversation, text_of
 from notices.models import Conversation
 from replication.models import UNREADY, Order, Replication
 from replication.providers.base import Kind
-from replication.tasks import ANEW, SETTLED, Provision, list_lines
+from replication.tasks import ANEW, SETTLED, Provision, keys_of, list_lines
 
 ASKABLE = ("provisioning", "failed")
 LONGEST_WORDS = 400
+NOTHING = "Nothing was done: choose without it."
 FARTHEST = timedelta(days=365)
 
 
 # ---- What failed, or stands still ------------------------------------------------------------------------------------
 
 
-def retry_replication(actor: Actor, replication: Replication) -> None:
-    """Support tries a failed step again, with a new key."""
+def retry_replication(actor: Actor, lines: QuerySet[Replication]) -> int:
+    """Support tries failed steps again, with new keys; all of them or, if one is not failed, none. Returns how many."""
     forbid_customer(actor)
-    verb, move = (Kind.UNPROTECT, "retry_stopping") if replication.failed_in == "stopping" else (
-        Kind.PROTECT, "retry_provisioning",
-    )  # fmt: skip
     with changes(actor) as change:
-        one = Replication.objects.filter(pk=replication.pk)
-        facts = {**SETTLED, **ANEW, **fresh(verb, F("source"))}
-        change.fire(one, move, **facts, generation=F("generation") + 1, failed_in="")
-        _go(change, one)
+        chosen = _locked(lines)
+        _retry(change, chosen)
+        _go(change, chosen)
+    return len(chosen)
 
 
-def go_on(actor: Actor, replication: Replication) -> None:
+def go_on(actor: Actor, lines: QuerySet[Replication]) -> int:
     """Support has what it asked for: what halted goes on with the same key, what failed is tried again with a new one.
 
-    Raises Conflict when nothing halts it, or when its outcome is unknown: that is settled first.
+    All or none; returns how many. Raises Conflict when nothing halts one of them, or when its outcome is unknown: that
+    is settled first.
     """
     forbid_customer(actor)
     with changes(actor) as change:
-        now = _locked(replication)
-        if now.state == "failed":
-            retry_replication(actor, now)
-            return
-        if now.flag == "outcome_unknown":
-            raise Conflict(f"{now}: its outcome is unknown. Settle that first.", code="outcome_unknown")
-        if not now.waiting_on:
-            raise Conflict(f"{now} waits for nobody: nothing was done.", code="goes_on_already")
-        one = Replication.objects.filter(pk=now.pk)
-        one.update(
+        chosen = _locked(lines)
+        halted = [one for one in chosen if one.state != "failed"]
+        for one in halted:
+            _refuse_to_go_on(one)
+        _retry(change, [one for one in chosen if one.state == "failed"])
+        going = _these(halted)
+        going.update(
             question="", waiting_on=WaitingOn.NOBODY, next_step_at=clock.db_now(), claim=None, attempts=0,
             last_error="", speed=None, speed_from=None,
         )  # fmt: skip
-        change.note(one, "replication.set_going")
-        _go(change, one)
+        change.note(going, "replication.set_going")
+        _go(change, chosen)
+    return len(chosen)
 
 
-def settle(actor: Actor, replication: Replication, done: bool, reason: str) -> None:
+def settle(actor: Actor, lines: QuerySet[Replication], done: bool, reason: str) -> int:
     """Support has looked at what the provider couldn't tell. Done: as if it had said so. Not done: asked anew.
 
-    Of two who settle at once the first one wins. Raises Invalid without a reason, Conflict when nothing is unknown.
+    All or none; returns how many. Of two who settle at once the first one wins. Raises Invalid without a reason,
+    Conflict when the outcome of one is known.
     """
     forbid_customer(actor)
     reason, wrong = text_of(reason, LONGEST_WORDS)
     if wrong:
         raise Invalid(wrong, fields={"reason": [wrong]})
     with changes(actor, reason) as change:
-        now = _locked(replication)
-        if now.flag != "outcome_unknown":
-            raise Conflict(f"{now}: its outcome is not unknown any more. Nothing was done.", code="changed_meanwhile")
-        one = Replication.objects.filter(pk=now.pk)
-        change.note(one, "replication.settled", done=done)
+        chosen = _locked(lines)
+        for one in chosen:
+            if one.flag != "outcome_unknown":
+                raise Conflict(f"{one}: its outcome is not unknown any more. {NOTHING}", code="changed_meanwhile")
+        change.note(_these(chosen), "replication.settled", done=done)
         if done:
             duty = Provision()
-            duty.done(change, duty.load([now.pk]), {})
-            return
-        one.update(**SETTLED | ANEW | fresh(now.verb, F("source")), generation=F("generation") + 1)
-        _go(change, one)
+            duty.done(change, duty.load(keys_of(chosen)), {})
+        else:
+            anew = {**SETTLED, **ANEW, **fresh("", F("source")), "verb": F("verb")}
+            _these(chosen).update(**anew, generation=F("generation") + 1)
+            _go(change, chosen)
+    return len(chosen)
 
 
-def _locked(replication: Replication) -> Replication:
-    return Replication.objects.select_for_update(no_key=True, of=("self",)).select_related("vm").get(pk=replication.pk)
+def _locked(lines: QuerySet[Replication]) -> list[Replication]:
+    """These lines as they are now, locked in key order."""
+    rows = lines.order_by("pk").select_for_update(no_key=True, of=("self",)).select_related(None)
+    return list(rows.select_related("vm"))
 
 
-def _go(change: Change, lines: QuerySet[Replication]) -> None:
+def _these(lines: Sequence[Replication]) -> QuerySet[Replication]:
+    return Replication.objects.filter(pk__among=keys_of(lines))
+
+
+def _refuse_to_go_on(one: Replication) -> None:
+    if one.flag == "outcome_unknown":
+        raise Conflict(f"{one}: its outcome is unknown. Settle that first. {NOTHING}", code="outcome_unknown")
+    if not one.waiting_on:
+        raise Conflict(f"{one} waits for nobody. {NOTHING}", code="goes_on_already")
+
+
+def _retry(change: Change, lines: Sequence[Replication]) -> None:
+    """What failed on its way out is stopped again; whatever isn't failed is refused by its move."""
+    for verb, move, leaving in (
+        (Kind.PROTECT, "retry_provisioning", False), (Kind.UNPROTECT, "retry_stopping", True),
+    ):  # fmt: skip
+        if found := [one for one in lines if (one.failed_in == "stopping") is leaving]:
+            facts = {**SETTLED, **ANEW, **fresh(verb, F("source")), "failed_in": ""}
+            change.fire(_these(found), move, **facts, generation=F("generation") + 1)
+
+
+def _go(change: Change, chosen: Sequence[Replication]) -> None:
     """These are due again: late, if that is what they are."""
+    lines = _these(chosen)
     late = lines.filter(state__in=("ordered", "provisioning"), flag="", order__promised_at__lte=change.at)
     lines.filter(pk__in=list(late.values_list("pk", flat=True))).update(flag="late")
     list_lines(change, lines)

@@ -1,6 +1,6 @@
 """What workers do for replications: accept, provision, stop, collect recovery points, raise flags."""
 
-from replication.tasks.asking import Answers, ProviderDuty, ask
+from replication.tasks.asking import Answers, ProviderDuty, ask, keys_of
 from replication.tasks.history import end_gaps
 from replication.tasks.listing import UNPROTECTED, list_as, list_lines
 from replication.tasks.points import Collect, RaiseFlags, caught_up, prune, watch
@@ -21,6 +21,7 @@ __all__ = [
     "ask",
     "caught_up",
     "end_gaps",
+    "keys_of",
     "list_as",
     "list_lines",
     "prune",

@@ -61,7 +61,7 @@ def test_a_question_is_asked_on_a_page_of_its_own(cast: Cast, mary: Client, orde
     assert "web-01" not in text(mary.get(f"{LINES}?waiting_on=support"))
     write(cast.actor("priya"), talk, "Fast", "answer-key-1")
     done = act(mary, "set_going")
-    assert "Replication of web-01 goes on." in words(done) and "Replication of web-02 goes on." in words(done)
+    assert "2 replications are set going again." in words(done)
     assert lines() == [("provisioning", "")] * 2
     assert "waits for nobody" in words(act(mary, "set_going"))
 
@@ -83,7 +83,7 @@ def test_an_unknown_outcome_is_settled_with_a_reason(cast: Cast, mary: Client, m
     assert "It was done" in text(page) and "It was not done: ask the provider anew" in text(page)
     assert act(mary, "settle", do="done", reason=" ").status_code == 400
     assert lines() == [("provisioning", "support")]
-    assert "Replication of web-01 is settled." in words(act(mary, "settle", do="done", reason="It is there"))
+    assert "1 replication is settled." in words(act(mary, "settle", do="done", reason="It is there"))
     assert lines() == [("protected", "")]
     assert "not unknown any more" in words(act(mary, "settle", do="not_done", reason="It is not there"))
 

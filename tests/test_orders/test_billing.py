@@ -111,7 +111,7 @@ def test_a_clean_up_that_fails_changes_no_bill(cast: Cast, monkeypatch: pytest.M
     refuse(monkeypatch)
     with clock.ahead(timedelta(days=40)):
         if again == "Support":
-            retry_replication(cast.actor("mary"), failed)
+            retry_replication(cast.actor("mary"), Replication.objects.all())
         else:
             stop_replication(cast.actor("oscar"), [vm.uuid])
         Replication.objects.update(next_step_at="2020-01-01T00:00Z")

@@ -83,7 +83,7 @@ def test_a_question_and_an_unknown_outcome_say_more_than_that_it_is_late(cast: C
         assert listed(vms) == ["needs_input", "outcome_unknown", "late", "late"]
         write(cast.actor("priya"), talk, "The fast one", "answer-key-1")
         assert listed(vms)[0] == "late"
-        go_on(cast.actor("mary"), Replication.objects.get(vm=vms[0]))
+        go_on(cast.actor("mary"), Replication.objects.filter(vm=vms[0]))
         assert listed(vms)[0] == "late"
 
 
@@ -130,7 +130,7 @@ def test_a_retry_after_the_promise_is_late_at_once(cast: Cast, monkeypatch: pyte
         work.drive()
         assert (state_of(vm), flags()) == (("failed", "failed"), [""])
         assert Activity.objects.filter(kind="order", event="late").count() == 1
-        go_on(cast.actor("mary"), Replication.objects.get())
+        go_on(cast.actor("mary"), Replication.objects.all())
         assert (state_of(vm), flags()) == (("provisioning", "late"), ["late"])
 
 
@@ -209,6 +209,6 @@ def test_an_order_whose_only_open_line_was_answered_is_not_told_as_failed(
         write(cast.actor("priya"), talk, "The fast one", "answer-key-1")
         work.drive()
         assert not any("failed" in title or "ready" in title for title in told("priya@example.com"))
-        go_on(cast.actor("mary"), Replication.objects.get(vm=vms[0]))
+        go_on(cast.actor("mary"), Replication.objects.filter(vm=vms[0]))
         work.drive()
     assert told("priya@example.com")[-1] == f"{Order.objects.get().number} is ready: 4 VMs are protected"

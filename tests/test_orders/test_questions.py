@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from accounts.activity import faults
 from accounts.models import Activity, Head
@@ -30,6 +30,11 @@ QUESTION = "On which disk tier shall the copy lie?"
 def of(*vms: VM) -> Replication:
     """The replication of the only one, or of the first."""
     return Replication.objects.filter(vm=vms[0]).latest("pk")
+
+
+def just(*vms: VM) -> QuerySet[Replication]:
+    """The same as what Support chose."""
+    return Replication.objects.filter(pk=of(*vms).pk)
 
 
 def lines(*vms: VM) -> list[tuple[str, str, bool]]:
@@ -78,7 +83,7 @@ def test_asked_it_halts_and_answered_it_goes_on(cast: Cast, syncing: list[VM], m
     assert lines(one, two) == [("provisioning", "support", False)] * 2
     assert {state_of(vm)[1] for vm in syncing} == {"provisioning"}
     before = of(one).generation
-    go_on(cast.actor("mary"), of(one))
+    go_on(cast.actor("mary"), just(one))
     assert lines(one) == [("provisioning", "", True)] and of(one).question == "" and of(one).generation == before
     assert events(one)[-3:] == ["asked", "answered", "set_going"]
     with clock.ahead(timedelta(days=2)):
@@ -103,7 +108,7 @@ def test_what_failed_stays_failed_and_is_tried_again_when_it_is_answered(
     assert lines(one) == [("failed", "support", False)] and state_of(one)[1] == "failed"
     simulate(monkeypatch, faults="[]")
     generation = of(one).generation
-    go_on(cast.actor("mary"), of(one))
+    go_on(cast.actor("mary"), just(one))
     assert (of(one).state, of(one).generation, of(one).question) == ("provisioning", generation + 1, "")
     work.drive()
     assert state_of(one) == ("protected", "protected")
@@ -185,8 +190,8 @@ def test_what_cant_be_asked(cast: Cast, syncing: list[VM]) -> None:
 
 
 def test_what_waits_for_nobody_is_not_set_going(cast: Cast, syncing: list[VM]) -> None:
-    assert refusal(Forbidden, go_on, cast.actor("priya"), of(*syncing))
-    assert refusal(Conflict, go_on, cast.actor("mary"), of(*syncing)).code == "goes_on_already"
+    assert refusal(Forbidden, go_on, cast.actor("priya"), just(*syncing))
+    assert refusal(Conflict, go_on, cast.actor("mary"), just(*syncing)).code == "goes_on_already"
 
 
 # ---- Settled ---------------------------------------------------------------------------------------------------------
@@ -205,7 +210,7 @@ def unknown(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> VM:
 
 
 def test_settled_as_done_it_is_as_if_the_provider_had_said_so(cast: Cast, unknown: VM) -> None:
-    settle(cast.actor("mary"), of(unknown), True, "The copy is there, I looked")
+    settle(cast.actor("mary"), just(unknown), True, "The copy is there, I looked")
     assert state_of(unknown) == ("protected", "protected") and of(unknown).flag == ""
     row = Activity.objects.get(kind="replication", event="protect")
     assert (row.actor, row.reason) == ("Mary Osei", "The copy is there, I looked")
@@ -218,25 +223,25 @@ def test_settled_as_not_done_it_is_asked_anew_and_before_that_never(cast: Cast, 
         work.drive()
     for verb in (go_on, retry_replication):
         with pytest.raises((Conflict, IllegalTransition)):
-            verb(cast.actor("mary"), of(unknown))
+            verb(cast.actor("mary"), just(unknown))
     assert len(effects(ledger_path())) == 1 and state_of(unknown) == ("provisioning", "outcome_unknown")
     generation = of(unknown).generation
-    settle(cast.actor("mary"), of(unknown), False, "Nothing is there")
+    settle(cast.actor("mary"), just(unknown), False, "Nothing is there")
     assert (of(unknown).generation, state_of(unknown)[1]) == (generation + 1, "provisioning")
     work.drive()
     assert state_of(unknown) == ("protected", "protected")
 
 
 def test_of_two_who_settle_the_first_wins(cast: Cast, unknown: VM) -> None:
-    line = of(unknown)
+    line = just(unknown)
     settle(cast.actor("mary"), line, False, "Nothing is there")
     assert refusal(Conflict, settle, cast.actor("tom"), line, True, "It is there").code == "changed_meanwhile"
     assert state_of(unknown) == ("provisioning", "provisioning")
 
 
 def test_to_settle_takes_a_reason_and_somebody_of_support(cast: Cast, unknown: VM) -> None:
-    assert refusal(Forbidden, settle, cast.actor("priya"), of(unknown), True, "It is there")
-    assert refusal(Invalid, settle, cast.actor("mary"), of(unknown), True, "  ").fields  # type: ignore[attr-defined]
+    assert refusal(Forbidden, settle, cast.actor("priya"), just(unknown), True, "It is there")
+    assert refusal(Invalid, settle, cast.actor("mary"), just(unknown), True, "  ").fields  # type: ignore[attr-defined]
 
 
 def test_what_is_unknown_stays_so_while_the_customer_is_asked(cast: Cast, unknown: VM) -> None:
@@ -244,8 +249,8 @@ def test_what_is_unknown_stays_so_while_the_customer_is_asked(cast: Cast, unknow
     assert state_of(unknown)[1] == "needs_input"
     write(cast.actor("priya"), talk, "I see a copy", "answer-key-1")
     assert state_of(unknown)[1] == "outcome_unknown"
-    assert refusal(Conflict, go_on, cast.actor("mary"), of(unknown)).code == "outcome_unknown"
-    settle(cast.actor("mary"), of(unknown), True, "The customer sees it too")
+    assert refusal(Conflict, go_on, cast.actor("mary"), just(unknown)).code == "outcome_unknown"
+    settle(cast.actor("mary"), just(unknown), True, "The customer sees it too")
     assert (state_of(unknown), of(unknown).question) == (("protected", "protected"), "")
 
 
@@ -258,8 +263,8 @@ def test_a_stop_of_unknown_outcome_is_settled_too(cast: Cast, monkeypatch: pytes
     stop_replication(cast.actor("priya"), [one.uuid, two.uuid])
     work.drive()
     assert lines(one, two) == [("stopping", "support", False)] * 2
-    settle(cast.actor("mary"), of(one), True, "It is gone")
-    settle(cast.actor("mary"), of(two), False, "It is there still")
+    settle(cast.actor("mary"), just(one), True, "It is gone")
+    settle(cast.actor("mary"), just(two), False, "It is there still")
     work.drive()
     assert state_of(one) == state_of(two) == ("stopped", "none")
     assert list(faults()) == []

@@ -51,12 +51,12 @@ def test_three_refusals_fail_a_line_and_support_tries_again(cast: Cast, monkeypa
     assert (line.failed_in, line.waiting_on) == ("provisioning", "support")
     assert line.last_error
     assert progress(Replication.objects.filter(order=order)).word == "1 failed"
-    refusal(Forbidden, retry_replication, cast.actor("priya"), line)
+    refusal(Forbidden, retry_replication, cast.actor("priya"), Replication.objects.filter(pk=line.pk))
     generation = line.generation
-    retry_replication(cast.actor("mary"), line)
+    retry_replication(cast.actor("mary"), Replication.objects.filter(pk=line.pk))
     line.refresh_from_db()
     assert (line.state, line.generation, line.last_error, line.waiting_on) == ("provisioning", generation + 1, "", "")
-    refusal(IllegalTransition, retry_replication, cast.actor("mary"), line)
+    refusal(IllegalTransition, retry_replication, cast.actor("mary"), Replication.objects.filter(pk=line.pk))
     work.drive()
     assert state_of(vms[1]) == ("protected", "protected")
     assert progress(Replication.objects.filter(order=order)).word == "Ready"
