@@ -11,6 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
@@ -95,7 +96,7 @@ class Order(Driven):
     retention_hours = models.PositiveIntegerField(default=RETENTION_HOURS, db_default=RETENTION_HOURS)
     service_level = models.ForeignKey(ServiceLevel, null=True, on_delete=models.PROTECT, related_name="+")
     vm_count = models.PositiveIntegerField()
-    promised_at = models.DateTimeField(null=True)  # ready by then; null: an order of before promises were kept
+    promised_at = models.DateTimeField(db_default=Now() + PROMISE)  # ready by then, unless Support gives a new date
     promise_words = models.CharField(max_length=400, blank=True, default="", db_default="")  # Support's, of a new date
 
     objects = TenantQuerySet.as_manager()
@@ -112,7 +113,7 @@ class Order(Driven):
     @property
     def ready_by(self) -> datetime:
         """What was promised: within 48 hours, or the date that Support gave later."""
-        return self.promised_at or self.ordered_at + PROMISE
+        return self.promised_at
 
 
 class Replication(Stateful, Driven):

@@ -47,7 +47,7 @@ class OrderShape(serializers.Serializer[Any]):
     service_level = serializers.CharField(
         allow_null=True, help_text="its name; null: an order of before there were any"
     )
-    promised_at = serializers.DateTimeField(allow_null=True, help_text="ready by then")
+    promised_at = serializers.DateTimeField(help_text="ready by then")
     progress = serializers.CharField(help_text='"Ready", "1 of 3 ready", "2 failed", "Needs you" or "Stopped"')
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="lines by state")
 
