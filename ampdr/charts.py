@@ -161,24 +161,25 @@ def _table(ages: Ages, shades: Sequence[Shade]) -> Iterator[Row]:
     """Newest first."""
     for at, age in reversed(list(zip(ages.moments(), ages.values, strict=True))):
         meanwhile = [one.label for one in shades if one.begins_at < at + ages.step and one.ends_at > at]
-        yield Row(at, "not protected" if age is None else duration(age), ", ".join(meanwhile))
+        yield Row(at, "no figure" if age is None else duration(age), ", ".join(meanwhile))
 
 
 def described(ages: Ages, goal: int, shades: Sequence[Shade]) -> str:
     """The chart in words: what it says to who can't see it."""
     known = [(age, at) for age, at in zip(ages.values, ages.moments(), strict=True) if age is not None]
     if not known:
-        return "It was not protected in this time."
+        return "There is no figure for this time."
     (lowest, _), (highest, at) = min(known), max(known)
     above = sum(age > goal for age, _ in known)
     met = f"it was exceeded in {above} of {len(known)} spans of {duration(ages.step)}" if above else "it was always met"
+    least, most = duration(lowest), duration(highest)
     words = [
-        f"Between {duration(lowest)} and {duration(highest)}, the highest at {words_of(at)}.",
+        f"Between {least} and {most}, the highest at {words_of(at)}." if least != most else f"It was {most}.",
         f"The target is {duration(goal)}: {met}.",
         *(shade.words for shade in shades),
     ]
     if len(known) < len(ages.values):
-        words.append("For a part of this time it was not protected.")
+        words.append("For a part of this time there is no figure.")
     return " ".join(words)
 
 

@@ -137,6 +137,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 1
 
 LANGUAGE_CODE = "en"
 USE_I18N = False
+DATE_FORMAT, DATETIME_FORMAT = "j M Y", "j M Y, H:i"  # where admin prints a moment by itself
 USE_TZ = True
 TIME_ZONE = "UTC"
 

@@ -67,7 +67,7 @@ class InGroup(Choice):
 
 @admin.register(VM)
 class VMAdmin(Shelf):
-    list_display = ("display_name", "account", "site", "role", "power", "group_word", "held_by")
+    list_display = ("display_name", "account", "site", "role", "power", "group_word", "failover")
     list_filter = (Shown, InGroup, OfAccount)
     list_select_related = ("account", "site")
     search_fields = ("name",)
@@ -81,6 +81,10 @@ class VMAdmin(Shelf):
     @admin.display(description="Name")
     def display_name(self, vm: VM) -> str:
         return vm.display_name
+
+    @admin.display(description="Failover")
+    def failover(self, vm: VM) -> str:
+        return vm.held_by or "—"
 
     @admin.display(description="Protection")
     def group_word(self, vm: VM) -> str:
@@ -109,7 +113,7 @@ class OutageAdmin(Shelf):
     ordering = ("-pk",)
     form = NewOutage
     fields = ("site", "title", "started_at", "text", "key")
-    add_form_template = "admin/change_form.html"
+    add_form_template = "admin/inventory/outage/add_form.html"
     change_form_template = "admin/inventory/outage/change_form.html"
 
     @admin.display(description="Number, title")
@@ -138,7 +142,7 @@ class OutageAdmin(Shelf):
         return self.may(request, "add")
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        context |= {"title": "Declare an outage", "show_save_and_add_another": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Outage, form: Any, change: Any) -> None:

@@ -2,6 +2,7 @@
 are made once and kept. Whatever comes from people is escaped here, not by the caller.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -9,7 +10,7 @@ from typing import Protocol
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from ampdr import clock as the_clock
@@ -114,6 +115,12 @@ def route(source: object, target: object = "") -> SafeString:
 def whole(name: object) -> SafeString:
     """A name or number that doesn't break at its hyphen; one too long for a phone's line breaks anywhere."""
     return format_html('<span class="{}">{}</span>', "id" if len(str(name)) <= LONG_NAME else "any", name)
+
+
+@register.filter
+def unbroken(words: str) -> SafeString:
+    """A text whose numbers of things (N-310) don't break at their hyphens."""
+    return mark_safe(re.sub(r"\b[A-Z]+-\d+\b", r'<span class="id">\g<0></span>', conditional_escape(words)))
 
 
 # ---- Times and durations ------------------------------------------------------------------------

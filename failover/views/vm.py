@@ -56,7 +56,8 @@ def show(request: Visit, slug: str, *roles: Role) -> HttpResponse:
     if still_so(request):
         return HttpResponse(status=204)
     actor = request.actor
-    vm = listed(actor, Permission.READ_VMS).filter(slug=slug, role__in=roles).order_by("rank").first()
+    found = listed(actor, Permission.READ_VMS).select_related("site__failover_site")
+    vm = found.filter(slug=slug, role__in=roles).order_by("rank").first()
     if vm is None:
         raise Absent
     over, tells = period_of(request.GET.get("rpo", "")), actor.can(Permission.READ_REPLICATION)
