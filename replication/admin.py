@@ -26,7 +26,7 @@ from accounts.admin import Choice, OfAccount, Shelf, staff
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
 from ampdr.lifecycle import Actor
-from ampdr.templatetags.ampdr import pill, when
+from ampdr.templatetags.ampdr import duration, pill, when
 from ampdr.views import refusal_page
 from inventory.models import PROTECTIONS
 from replication.actions import (
@@ -49,8 +49,24 @@ class LevelAdmin(Shelf):
     """What can be ordered. A level is never deleted: orders name it."""
 
     form = Level
-    list_display = ("name", "rpo_target", "rpo_minimum", "retention_hours", "offered", "is_default")
+    list_display = ("name", "target", "smallest", "kept", "offered", "default")
     ordering = ("-is_default", "name")
+
+    @admin.display(description="RPO target")
+    def target(self, level: ServiceLevel) -> str:
+        return duration(level.rpo_target)
+
+    @admin.display(description="Smallest RPO target")
+    def smallest(self, level: ServiceLevel) -> str:
+        return duration(level.rpo_minimum)
+
+    @admin.display(description="Points kept")
+    def kept(self, level: ServiceLevel) -> str:
+        return f"{level.retention_hours} h"
+
+    @admin.display(description="Default", boolean=True)
+    def default(self, level: ServiceLevel) -> bool:
+        return level.is_default
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "add")
@@ -77,7 +93,7 @@ class NewDate(forms.Form):
 class OrderAdmin(Shelf):
     """Orders that are late come first."""
 
-    list_display = ("number", "account", "vm_count", "stands", "ready", "ordered_by", "ordered_at")
+    list_display = ("number", "account", "vms", "stands", "ready", "ordered")
     list_filter = (OfAccount,)
     list_select_related = ("account", "ordered_by")
     search_fields = ("=number",)
@@ -104,6 +120,15 @@ class OrderAdmin(Shelf):
     def stands(self, order: Any) -> SafeString:
         word = pill(order.stand, as_support_says(order.stand.word)) if order.stand else SafeString("—")
         return format_html("{} {}", word, pill(PROTECTIONS["late"])) if order.late else word
+
+    @admin.display(description="VMs")
+    def vms(self, order: Order) -> int:
+        return order.vm_count
+
+    @admin.display(description="Ordered")
+    def ordered(self, order: Order) -> SafeString:
+        by = f"by {order.ordered_by.name}" if order.ordered_by else ""
+        return format_html("<span>{}<small><bdi>{}</bdi></small></span>", when(order.ordered_at), by)
 
     @admin.display(description="Promised for")
     def ready(self, order: Order) -> str:
@@ -194,7 +219,7 @@ class Settle(forms.Form):
 
 @admin.register(Replication)
 class ReplicationAdmin(Shelf):
-    list_display = ("vm", "account", "word", "way", "order", "waits", "last_error")
+    list_display = ("which", "account", "word", "way", "order", "waits", "last_error")
     list_filter = (InState, WaitsFor, OfAccount)
     list_select_related = ("vm__account", "order")
     search_fields = ("=order__number",)
@@ -267,6 +292,10 @@ class ReplicationAdmin(Shelf):
         }  # fmt: skip
         template, status = "admin/replication/replication/form.html", 400 if form.is_bound else 200
         return TemplateResponse(request, template, shown, status=status)
+
+    @admin.display(description="VM")
+    def which(self, replication: Replication) -> str:
+        return replication.vm.name
 
     @admin.display(description="Account")
     def account(self, replication: Replication) -> str:
