@@ -140,6 +140,7 @@ class Replication(Stateful, Driven):
     bytes_done = models.BigIntegerField(null=True)
     bytes_total = models.BigIntegerField(null=True)
     # How fast it goes: bytes a second of the last whole span of a quarter of an hour, and where the present one began.
+    # Of a provider that tells no bytes: since when it goes without a halt, and its percent (in `speed_bytes`) then.
     speed = models.BigIntegerField(null=True)
     speed_from = models.DateTimeField(null=True)
     speed_bytes = models.BigIntegerField(null=True)

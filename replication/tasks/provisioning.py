@@ -44,7 +44,7 @@ class Provision(ProviderDuty):
 
     name, model, priority = "provision", Replication, 40
 
-    columns = ("source", "target", "retention_hours", "rpo_target", "speed_from", "speed_bytes")
+    columns = ("source", "target", "retention_hours", "rpo_target", "bytes_total", "speed_from", "speed_bytes")
 
     def request(self, row: Any) -> Request:
         return Request(
@@ -68,6 +68,7 @@ class Provision(ProviderDuty):
     def moved(self, rows: list[Any], progress: Mapping[int, Progress]) -> None:
         super().moved(rows, progress)
         measure([row for row in rows if progress[row.pk].bytes_total], progress)
+        begin_to_measure(keys_of([row for row in rows if not (row.speed_from or progress[row.pk].bytes_total)]))
 
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
         super().unknown(change, rows, silence)
@@ -90,17 +91,28 @@ def measure(rows: list[Any], progress: Mapping[int, Progress]) -> None:
     Replication.objects.bulk_update(counted, ["bytes_done", "bytes_total"])
     now = clock.now()
     spans = [
-        Replication(pk=row.pk, speed=_speed(row, done, now), speed_from=now, speed_bytes=done)
-        for row, done, _ in said if done and (row.speed_from is None or now - row.speed_from >= SPAN)
+        Replication(pk=row.pk, speed=_speed(row, done, now), speed_from=now if done else None, speed_bytes=done)
+        for row, done, _ in said if _unmeasured(row) or (done and now - row.speed_from >= SPAN)
     ]  # fmt: skip
     Replication.objects.bulk_update(spans, ["speed", "speed_from", "speed_bytes"])
 
 
 def _speed(row: Any, done: int, now: datetime) -> int | None:
     """Bytes a second since the span began; unknown when the first one begins."""
-    if row.speed_from is None:
+    if _unmeasured(row):
         return None
     return max(0, int((done - (row.speed_bytes or 0)) / (now - row.speed_from).total_seconds()))
+
+
+def _unmeasured(row: Any) -> bool:
+    """What was measured before it told bytes was its percent."""
+    return row.speed_from is None or row.bytes_total is None
+
+
+def begin_to_measure(keys: list[int]) -> None:
+    """Of a provider that tells no bytes: since when it goes without a halt, and from which percent on."""
+    begun = Replication.objects.filter(pk__among=keys, state="provisioning") if keys else Replication.objects.none()
+    begun.update(speed_from=clock.now(), speed_bytes=F("percent"))
 
 
 def _in_state(rows: list[Any], state: str) -> QuerySet[Replication] | None:

@@ -221,11 +221,12 @@ def line_of(row: Replication, now: datetime, late: bool) -> Line:
 
 def time_left(row: Replication, now: datetime) -> timedelta | None:
     """From the bytes that are left and the speed of the last quarters of an hour; of a provider that tells no bytes,
-    from its percent. None from too little.
+    from its percent since it was last set going. None from too little.
     """
     if row.bytes_total is None:
-        age = now - row.state_since
-        return age * (100 - row.percent) / row.percent if row.percent and age > STILL else None
+        gained = row.percent - (row.speed_bytes or 0)
+        age = now - row.speed_from if row.speed_from else timedelta()
+        return age * (100 - row.percent) / gained if gained > 0 and age > STILL else None
     speed = float(row.speed or 0)
     if row.speed is None and row.speed_from and now - row.speed_from > STILL:
         speed = ((row.bytes_done or 0) - (row.speed_bytes or 0)) / (now - row.speed_from).total_seconds()

@@ -12,8 +12,10 @@ from accounts.models import Role
 from ampdr import clock, work
 from notices.actions import write
 from notices.models import Conversation
-from replication.actions import ask, promise
+from replication.actions import ask, go_on, promise
 from replication.models import Order, Replication
+from replication.providers.base import Progress
+from replication.tasks import Provision
 from tests.cast import Cast, sign_in
 from tests.test_orders.asking import servers, simulate, statements
 from tests.test_orders.reading import TOP, ordered, poll, pretend, text
@@ -137,6 +139,52 @@ def test_the_speed_is_that_of_the_last_quarters_of_an_hour(
     begun = [at for at, _ in seen]
     assert begun[0] == begun[1] < begun[2] == begun[3] < begun[4]  # type: ignore[operator]
     assert seen[1][1] is None and seen[2][1] and 100_000 < seen[2][1] < 1_000_000  # bytes a second
+
+
+def test_hours_in_which_it_was_halted_are_no_part_of_the_time_that_is_left(
+    cast: Cast, client: Client, order: Order
+) -> None:
+    """Of a provider that tells percents and no bytes."""
+    Replication.objects.exclude(vm__name="web-01").delete()
+    Replication.objects.update(bytes_done=None, bytes_total=None, speed_from=None, speed_bytes=None, percent=0)
+    for hours, percent in ((1, 10), (2, 20)):
+        with clock.ahead(timedelta(hours=hours)):
+            looked(percent)
+            words = text(client.get(page_of(order)))
+        assert ("estimating" in words) == (percent == 10)
+    assert re.search("about [789] h left", words)
+    with clock.ahead(timedelta(hours=2)):
+        talk = asked(cast, "web-01")
+    with clock.ahead(timedelta(hours=22)):
+        write(cast.actor("priya"), talk, "Fast", "answer-key-1")
+        go_on(cast.actor("mary"), Replication.objects.all())
+        assert "estimating" in text(client.get(page_of(order)))
+        looked(20)
+        assert "estimating" in text(client.get(page_of(order)))
+    with clock.ahead(timedelta(hours=24)):
+        looked(30)
+        assert re.search("about 1[345] h left", text(client.get(page_of(order))))
+
+
+def test_what_tells_bytes_later_is_measured_from_then(cast: Cast, order: Order) -> None:
+    Replication.objects.exclude(vm__name="web-01").delete()
+    Replication.objects.update(bytes_done=None, bytes_total=None, speed_from=None, speed_bytes=None, percent=0)
+    looked(3)
+    assert Replication.objects.get().speed_from and Replication.objects.get().speed_bytes == 3
+    with clock.ahead(timedelta(hours=2)):
+        looked(5, 0, 40 * GB)
+        assert Replication.objects.get().speed_from is None
+        looked(5, GB, 40 * GB)
+        row = Replication.objects.get()
+        assert row.speed_from and row.speed_from > clock.now() - timedelta(hours=1)
+        assert (row.speed, row.speed_bytes) == (None, GB)
+
+
+def looked(percent: int, done: int | None = None, total: int | None = None) -> None:
+    """A worker looked, and this is what the provider said."""
+    duty = Provision()
+    rows = duty.load(list(Replication.objects.values_list("pk", flat=True)))
+    duty.moved(rows, {row.pk: Progress(False, percent, "First sync", done, total, look_in=60) for row in rows})
 
 
 def test_a_new_date_stands_on_the_page(cast: Cast, client: Client, order: Order) -> None:
