@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -178,6 +179,9 @@ def _page(request: Visit, conversation: Conversation, form: Write | None = None)
 def _write(request: Visit, conversation: Conversation) -> HttpResponse:
     if form := refused(request, conversation):
         return _page(request, conversation, form)
+    if request.POST.get("from") == "order" and conversation.kind == Kind.ORDER and conversation.about:
+        messages.success(request, f"Your answer was sent to Support: {conversation.number}.")
+        return see_other(reverse("order", args=[request.actor.account_slug, conversation.about]))
     return see_other(f"{_address(request.actor, conversation)}#talk")
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet
 from django.urls import reverse
 
-from accounts.models import Permission
+from accounts.models import Activity, Permission
 from ampdr.work import WaitingOn
 from notices.tasks import Happened, Letter, Member, Per, declare, register
 from notices.tasks import Kind as Sort
@@ -52,14 +52,17 @@ def _stuck(order: Order) -> QuerySet[Replication]:
 def _ready(event: Happened, order: Order) -> Iterator[Letter]:
     """How many ever were protected only grows, so that who reads the record again tells nothing again."""
     lines = Replication.objects.filter(order=order)
-    counted = Counter(dict(lines.order_by().values_list("state").annotate(n=Count("pk"))))
+    counted: Counter[str] = Counter()
+    for state, whom, n in lines.order_by().values_list("state", "waiting_on").annotate(n=Count("pk")):
+        counted["asked" if (state, whom) == ("failed", WaitingOn.CUSTOMER) else state] += n
     stuck = _stuck(order).count()
     if counted["ordered"] + counted["provisioning"] - stuck:
         return
-    ready, failed = counted["protected"] + counted["paused"], counted["failed"] + stuck
+    ready, failed, waiting = counted["protected"] + counted["paused"], counted["failed"] + stuck, counted["asked"]
     once = f"order.ready:{order.number}:{lines.exclude(protected_at=None).count()}"
     if ready or failed:
-        yield _letter(event, order, "order_ready", once=once, ready=ready, failed=failed, total=ready + failed)
+        words = {"ready": ready, "failed": failed, "waiting": waiting, "total": ready + failed + waiting}
+        yield _letter(event, order, "order_ready", once=once, **words)
 
 
 def order_stopped(event: Happened) -> Iterator[Letter]:
@@ -67,9 +70,16 @@ def order_stopped(event: Happened) -> Iterator[Letter]:
     order = Order.objects.filter(number=event.about).first()
     if order is None:
         return
-    yield _letter(event, order, "order_stopped")
+    yield _letter(event, order, "order_stopped", charged=_were_protected(event))
     if Replication.objects.filter(order=order, protected_at=None, cancelled_at=event.at).exists():
         yield from _ready(event, order)
+
+
+def _were_protected(event: Happened) -> int:
+    """How many of those that were stopped here: the others cost nothing."""
+    rows = Activity.objects.filter(account=event.account_id, about=event.about, at=event.at, kind="replication")
+    stopped = rows.filter(event__in=("stop", "cancel")).values("subject_id")
+    return Replication.objects.filter(pk__in=stopped).exclude(protected_at=None).count()
 
 
 def order_asked(event: Happened) -> Iterator[Letter]:

@@ -13,6 +13,7 @@ from accounts.models import Permission
 from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Conflict, Invalid
+from inventory.models import VM
 from replication.actions import choose, stop_replication
 from replication.models import BEFORE_READY, Replication
 from replication.views.answers import SeeOther, here, named_vms, need_read, order_of
@@ -36,8 +37,14 @@ def stop(request: Visit) -> HttpResponse:
         "held": [row for row in found if row.held_by], "cycle_ends": end_of_cycle(), "back": request.GET.get("order"),
         "ending": [row for row in found if not row.held_by and row not in free], "listed": free[:50],
         "vm": ",".join(str(row.vm.uuid) for row in free), "bare": len(set(wanted)) - len(found),
+        "covered": sum(was_protected(row) for row in free),
     }  # fmt: skip
     return render(request, "replication/stop.html", context)
+
+
+def was_protected(row: Replication) -> bool:
+    """What never was has no points and costs nothing; what came with the service was, though nobody wrote down when."""
+    return bool(row.protected_at or row.newest_point_at)
 
 
 def remaining(request: Visit, number: str) -> list[str]:
@@ -49,17 +56,28 @@ def remaining(request: Visit, number: str) -> list[str]:
 def carry_out(request: Visit) -> HttpResponse:
     number = request.POST.get("order", "")
     back = here(request, "order", order_of(request, number).number) if number else here(request, "replication")
+    named = named_vms(request.POST)
     try:
         only = BEFORE_READY if number else ()
-        n = stop_replication(request.actor, named_vms(request.POST), request.POST.get("key", ""), only)
+        n = stop_replication(request.actor, named, request.POST.get("key", ""), only)
     except Conflict as meanwhile:
         meanwhile.facts |= {"href": back, "subject": number or "Replication"}
         raise
     except Invalid as wrong:
         messages.error(request, wrong.message)
         return SeeOther(back)
-    messages.success(request, f"Replication of {n} VM{'' if n == 1 else 's'} is stopped.")
-    return SeeOther(back)
+    return stopped(request, named, n, back)
+
+
+def stopped(request: Visit, named: list[str], n: int, back: str) -> HttpResponse:
+    """One VM leads to its own page, for whoever may see it, unless an order led here."""
+    lines = Replication.objects.filter(vm__uuid__in=named)
+    vms = list(VM.objects.filter(uuid__in=named)[:2])
+    what = vms[0].name if n == 1 else f"{n} VMs"
+    word = "being stopped" if lines.filter(state="stopping").exists() else "stopped"
+    messages.success(request, f"Replication of {what} is {word}.")
+    own = n == 1 and not request.POST.get("order") and request.actor.can(Permission.READ_VMS)
+    return SeeOther(here(request, "vm", vms[0].slug) if own else back)
 
 
 def end_of_cycle() -> date:
