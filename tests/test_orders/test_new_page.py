@@ -182,7 +182,7 @@ def test_a_failover_holds_its_vm_and_is_named(cast: Cast, client: Client) -> Non
     assert late.status_code == 409 and ticket.number in text(late)
     assert state_of(free) == ("protected", "protected")
     words = text(client.get(f"{TOP}stop/?{chosen(held, free)}"))
-    assert ticket.number in words and "Stop replication of 1 VM?" in words
+    assert ticket.number in words and "Stop replication of web-02 ?" in words
     assert "can't be stopped" in text(client.get(f"{TOP}stop/?{chosen(held)}"))
 
 
