@@ -156,3 +156,8 @@ def test_every_icon_that_templates_name_is_in_the_sprite() -> None:
     assert named
     assert not named - sprite
     assert not set(tags.TONE_ICONS.values()) - sprite
+
+
+def test_numbers_of_things_dont_break_at_their_hyphens() -> None:
+    words = said("{{ words|unbroken }}", words=f"Outage N-310 of {HOSTILE}")
+    assert words.startswith('Outage <span class="id">N-310</span> of &lt;img') and "<img" not in words
