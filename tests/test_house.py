@@ -14,6 +14,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import models
 from django.db.models import Model
+from django.db.models.expressions import CombinedExpression
 
 from accounts.models import Account
 from ampdr.lifecycle import Stateful
@@ -183,8 +184,10 @@ DEFAULTS = [field for model in MODELS for field in model._meta.concrete_fields i
 
 @pytest.mark.parametrize("field", DEFAULTS, ids=lambda field: f"{field.model._meta.label}.{field.name}")
 def test_the_database_and_the_model_have_the_same_default(field: models.Field) -> None:  # type: ignore[type-arg]
-    """Rows come by instances and by INSERT ... SELECT: both must get the same."""
+    """Rows come by instances and by INSERT ... SELECT: both must get the same. What is reckoned, only a row has."""
     in_database = field.db_default
+    if isinstance(in_database, CombinedExpression) and not field.has_default():
+        return  # instances are inserted without it, and so get the database's
     assert field.has_default() and field.get_default() == getattr(in_database, "value", in_database)
 
 
