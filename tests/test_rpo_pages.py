@@ -9,10 +9,11 @@ from html import unescape
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from ampdr import clock
 from inventory.models import VM, Outage
-from replication.actions import rpo_series
+from replication.actions import kept_hours, last_hours, rpo_series
 from replication.models import RecoveryPoint, Replication, RpoHistory
 from replication.tasks.history import Gap, end_gaps, record
 from tests.cast import Cast, make_vms, protect, sign_in
@@ -52,6 +53,18 @@ def test_a_series_is_the_maximum_of_each_step(web: VM, period: str, values: int)
     assert found.begins_at + (values - 1) * found.step <= found.ends_at < found.begins_at + values * found.step
     assert found.begins_at.timestamp() % found.step.total_seconds() == 0
     assert min(one for one in found.values[:-1] if one is not None) >= 200
+
+
+@pytest.mark.parametrize("zone", ["America/Chicago", "Asia/Singapore"])
+def test_a_series_is_the_same_wherever_its_reader_is(web: VM, zone: str) -> None:
+    of, now = Replication.objects.get(), clock.now()
+    here = {period: rpo_series(of, period) for period in ("24h", "7d", "30d")}
+    with timezone.override(zone):
+        for period, found in here.items():
+            there = rpo_series(of, period)
+            assert there.values[:-1] == found.values[:-1] and there.begins_at == found.begins_at
+        row = VM.objects.annotate(**kept_hours()).get(pk=web.pk)
+        assert None not in last_hours(row, now)
 
 
 def test_what_no_point_has_ended_yet_counts_up_to_now(web: VM) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -70,7 +70,7 @@ def kept_rpo(period: str) -> Subquery:
 
 def _numbered(span: RpoHistory.Span, kept: str = "maxima") -> QuerySet[RpoHistory, list[int | None]]:
     """Rows of this length of span, each as an array: the number of its last span and its maxima."""
-    number = Cast(Extract("until", "epoch") / (span * MINUTE), IntegerField())
+    number = Cast(Extract("until", "epoch", tzinfo=UTC) / (span * MINUTE), IntegerField())
     found = Func(number, F(kept), function="array_prepend", output_field=ArrayField(IntegerField()))
     return RpoHistory.objects.filter(span=span).values_list(found, flat=True)
 
