@@ -125,7 +125,7 @@ def test_a_vms_status_is_the_worst_of_what_its_reader_may_read(cast: Cast, clien
     become(PATCHING, web, 50 * HOUR, {})
     html = security(client)
     assert pills(html) == ["Critical", "Secured", "Warning", "Critical"]
-    assert "Changes 7" in html and "Findings 2" in html and 'href="/northwind/security/patching/"' in html
+    assert "Changes&nbsp;7" in html and "Findings&nbsp;2" in html and 'href="/northwind/security/patching/"' in html
     seen = by_token(cast).get(f"vms/{web.uuid}/").content["security"]
     assert [seen["status"], *(seen[part.name]["status"] for part in PARTS)] == [
         "critical", "secured", "warning", "critical",
