@@ -152,7 +152,7 @@ def test_the_rest_of_an_order_is_cancelled_and_what_is_ready_stays(
     page = client.get(f"{TOP}stop/?order={second.number}")
     words = text(page)
     assert "Stop replication of 2 VMs?" in words and "web-01" not in words
-    assert "recovery points are deleted" in words and "billing cycle is charged to its end" in words
+    assert "Setting up ends" in words and "Nothing is charged" in words
     assert state_of(vms[1]) == ("ordered", "ordered")
     form = {name: hidden(page, name) for name in ("key", "vm", "order")}
     for _ in range(2):  # a double click
