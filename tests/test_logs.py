@@ -122,7 +122,8 @@ HIDDEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "secret"), HIDDEN)
+# By number: a signature holds the second it was made in, and every worker has to collect the same names.
+@pytest.mark.parametrize(("text", "secret"), HIDDEN, ids=range(len(HIDDEN)))
 def test_what_lets_somebody_in_is_not_logged(written: Written, text: str, secret: str) -> None:
     logging.getLogger("ampdr.anything").warning("about %s", text)
     try:
