@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import Account, Person, TenantQuerySet
 from ampdr import clock
@@ -19,15 +19,30 @@ from replication.models import Replication
 
 
 class Kind(models.TextChoices):
-    """What a ticket asks for. `terminate` names running failovers of a live or test ticket (`about`)."""
+    """What a ticket asks for. `terminate` and `extend` name running failovers of a live or test ticket (`about`)."""
 
     LIVE = "live", "Live failover"
     TEST = "test", "Test failover"
     TERMINATE = "terminate", "Termination"
+    EXTEND = "extend", "Extension"
+
+
+OF_OTHERS = (Kind.TERMINATE, Kind.EXTEND)  # tickets of these kinds have no lines of their own: they name other's
+
+
+class TestResult(models.TextChoices):
+    """What the customer says of a test."""
+
+    PASSED = "passed", "Passed"
+    REMARKS = "remarks", "Passed with remarks"
+    FAILED = "failed", "Failed"
 
 
 class Ticket(Stateful, Driven):
-    """FO-n: a request for one to many VMs of one account and one source site, and the decision on it. Never edited."""
+    """FO-n: a request for one to many VMs of one account and one source site, and the decision on it. Never edited.
+
+    While it waits, `next_step_at` is when somebody is reminded of it, or when it lapses; then, when it goes on.
+    """
 
     LIFECYCLE = TICKET
     TENANT_PATH = "account"
@@ -43,14 +58,30 @@ class Ticket(Stateful, Driven):
     target = models.CharField(max_length=8)
     vm_count = models.PositiveIntegerField()
     point_at = models.DateTimeField(null=True)  # the chosen recovery point; null: the newest at start
-    ends_at = models.DateTimeField(null=True)  # a test's end date
+    ends_at = models.DateTimeField(null=True)  # a test's end date; of an extension, the new one
     reason = models.TextField(blank=True, default="", db_default="")
     requested_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(default=clock.now)
+    # By phone: the Support lead who wrote the request of `requested_by` down, and the number that was called back.
+    filed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    called_back = models.CharField(max_length=40, blank=True, default="", db_default="")
+    reminders = models.PositiveIntegerField(default=0, db_default=0)  # so often Support was reminded of it
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)
     spread_to = models.BigIntegerField(default=0, db_default=0, editable=False)  # key of its last line handed on
     decision_reason = models.TextField(blank=True, default="", db_default="")
+    result = models.CharField(max_length=8, choices=TestResult, blank=True, default="", db_default="")  # of a test
+    result_notes = models.TextField(blank=True, default="", db_default="")
+    result_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    result_at = models.DateTimeField(null=True)
+    # The order of Support's queue: live, terminations, tests, extensions.
+    rank = models.GeneratedField(
+        expression=Case(
+            When(kind=Kind.LIVE, then=Value(0)), When(kind=Kind.TERMINATE, then=Value(1)),
+            When(kind=Kind.TEST, then=Value(2)), default=Value(3),
+        ),
+        output_field=models.SmallIntegerField(), db_persist=True,
+    )  # fmt: skip
 
     objects = TenantQuerySet.as_manager()
 
@@ -60,11 +91,15 @@ class Ticket(Stateful, Driven):
             models.CheckConstraint(
                 condition=Q(decided_by=None) | ~Q(decided_by=F("requested_by")) | Q(state="withdrawn"),
                 name="requester_is_not_the_approver",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | Q(filed_by=None) | ~Q(decided_by=F("filed_by")),
+                name="filer_is_not_the_approver",
+            ),
         ]
         indexes = [
             models.Index(fields=["account", "-id"], name="ticket_list"),
-            models.Index(fields=["state", "kind", "requested_at"], name="ticket_queue"),
+            models.Index(fields=["state", "rank", "requested_at"], name="ticket_queue"),
             models.Index(fields=["next_step_at"], name="ticket_due", condition=Q(next_step_at__isnull=False)),
         ]
 
@@ -81,11 +116,17 @@ class Ticket(Stateful, Driven):
     def title(self) -> str:
         return f"{self.get_kind_display()} {self.number}"
 
+    @property
+    def of_others(self) -> bool:
+        """Whether it has no lines of its own, but names those of the ticket that it is about."""
+        return self.kind in OF_OTHERS
+
 
 class Failover(Stateful, Driven):
     """One VM's line of a live or test ticket, and the operation on that VM once the ticket is approved.
 
     `fenced` tells how it stands with the source of a live one: "" not asked, "pending" asked, "yes" barred.
+    `flag`: "outcome_unknown" (the provider can't tell, Support settles it), "two_places" (the source runs too).
     """
 
     LIFECYCLE = FAILOVER
@@ -108,7 +149,11 @@ class Failover(Stateful, Driven):
     mode = models.CharField(max_length=10, blank=True, default="", db_default="")
     fenced = models.CharField(max_length=8, blank=True, default="", db_default="")
     fence_generation = models.PositiveIntegerField(default=1, db_default=1)
+    flag = models.CharField(max_length=20, blank=True, default="", db_default="")
+    started_at = models.DateTimeField(null=True)
     running_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    reminded_at = models.DateTimeField(null=True)  # a test's: that its end date comes
     confirmed_at = models.DateTimeField(null=True)
     confirmed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
@@ -138,17 +183,18 @@ class Failover(Stateful, Driven):
 
 
 class Named(models.Model):
-    """A running failover that a `terminate` ticket names. `waiting`: in at most one waiting ticket."""
+    """A running failover that a ticket of `kind` terminate or extend names: in at most one waiting one of each."""
 
     TENANT_PATH = "ticket__account"
 
     ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="names")
     failover = models.ForeignKey(Failover, on_delete=models.PROTECT, related_name="named_in")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.TERMINATE, db_default=Kind.TERMINATE)
     waiting = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["failover"], condition=Q(waiting=True), name="one_waiting_termination"),
+            models.UniqueConstraint(fields=["failover", "kind"], condition=Q(waiting=True), name="named_once_waiting"),
             models.UniqueConstraint(fields=["ticket", "failover"], name="named_once"),
         ]
 

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from failover.screens.security import FIM, MALWARE, PATCHING
-from failover.views import bulk, lists, points, request, security, ticket, tickets, vm
+from failover.views import bulk, ending, lists, points, request, security, ticket, tickets, vm
 
 urlpatterns = [
     path("", lists.overview, name="overview-redirect"),
@@ -22,5 +22,5 @@ urlpatterns = [
     path("failovers/<str:number>/withdraw/", ticket.withdraw, name="failover-withdraw"),
     path("failovers/<str:number>/works/", ticket.works, name="failover-works"),
     path("failovers/<str:number>/messages/", ticket.message, name="failover-message"),
-    path("failovers/<str:number>/terminate/", request.terminate, name="failover-terminate"),
+    path("failovers/<str:number>/terminate/", ending.terminate, name="failover-terminate"),
 ]

@@ -17,8 +17,8 @@ from accounts.models import Activity
 from tests.cast import Cast
 from tests.payloads import CSV, MAIL_HEADERS, REDIRECTS, XSS, spread
 from tests.test_acceptance import Look, enter
-from tests.test_permissions import Things, furnish
 from tests.test_screens import paths
+from tests.things import Things, furnish
 
 APPS = ("accounts", "notices", "inventory", "replication", "failover")
 # Text that only the portal itself writes, from words of its own, or that an address, a key or a number is.

@@ -1,5 +1,5 @@
 """Asks every cell of the table of other members, and what holds by a rule for who was removed and for staff without a
-proved second factor (tests/permissions.py)."""
+proved second factor (tests/permissions)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from accounts.models import Membership, Permission, Role
 from ampdr import clock
 from tests.cast import Cast, join, make_person
 from tests.permissions import OTHER_MEMBERS
-from tests.test_permissions import NOW, ROWS, Row, World, browser, faults, furnish, inside, read
+from tests.test_permissions import ROWS, Row, World, browser, faults, inside, read
+from tests.things import NOW, furnish
 
 CELLS = read(OTHER_MEMBERS)
 

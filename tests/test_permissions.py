@@ -1,10 +1,9 @@
-"""Asks every cell of the permission table (tests/permissions.py), with real rows."""
+"""Asks every cell of the permission table (tests/permissions), with real rows."""
 
 from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from copy import copy
@@ -20,23 +19,13 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from accounts.actions import LEAD, OPERATOR, SUPPORT, invitation_path, invite, issue_machine_token, issue_token
-from accounts.models import Account, Activity, AuthorizedUser, FactorReset, Permission, Person, Receipt, Role, Token
-from ampdr import clock, work
+from accounts.actions import LEAD, OPERATOR, SUPPORT
+from accounts.models import Activity, Person, Receipt
+from ampdr import clock
 from ampdr.api import document
-from ampdr.lifecycle import PORTAL
-from failover.actions import version_of
-from inventory.actions import declare, keep
-from inventory.models import VM
-from notices.actions import Opening, open_conversation
-from notices.models import Notice
-from replication.models import Replication, ServiceLevel
-from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
+from tests.cast import Cast, sign_in
 from tests.permissions import ADMIN, OTHER_STAFF, TABLE
-
-KEY = "permission-table-key"
-NOW = clock.now()
-
+from tests.things import KEY, NEVER, NOW, Things, furnish
 
 # ---- The table -------------------------------------------------------------------------------------------------------
 
@@ -114,102 +103,10 @@ def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route() -> None:
 
 
 @dataclass(frozen=True)
-class Things:
-    """What rows name: of Northwind, of Contoso, or made up."""
-
-    web: str  # slug of a protected VM
-    web_uuid: str
-    free_uuid: str  # not protected yet
-    tested: str  # a test of it runs
-    order: str
-    waiting: str  # a ticket that waits for Support
-    running: str  # one whose live failover runs
-    testing: str  # one whose test runs
-    version: str  # of `waiting`
-    talk: str  # a conversation with Support
-    choice: str  # VMs that who furnished it has chosen
-    key: str
-    member: str  # uuid of a membership
-    invited: str  # uuid of an open invitation
-    link: str  # what the invitation's mail leads to
-    role: str  # slug of a role of its own
-    token: str  # prefix of an API token of who furnished it
-    accounts_account: str
-    accounts_person: str
-    accounts_role: str
-    accounts_membership: str
-    accounts_authorizeduser: str
-    accounts_invitation: str
-    accounts_factorreset: str
-    accounts_activity: str
-    accounts_machinetoken: str
-    inventory_site: str
-    inventory_vm: str
-    inventory_outage: str
-    replication_order: str
-    replication_replication: str
-    replication_servicelevel: str
-    failover_ticket: str
-    notices_conversation: str
-    notices_notice: str
-
-
-NEVER = Things(
-    web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
-    order="RO-999999", waiting="FO-999999", running="FO-999998", testing="FO-999997", token="0" * 12,
-    version="waiting:1.000000", talk="T-999999", key=KEY, choice=str(uuid.UUID(int=11)),
-    member=str(uuid.UUID(int=9)), invited=str(uuid.UUID(int=10)), link="never-made", role="never-there",
-    **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
 class World:
     clients: dict[str, Client]
     own: Things
     foreign: Things
-
-
-def furnish(cast: Cast, account: Account, who: str) -> Things:
-    """The same of everything in each account; only names, numbers and keys differ."""
-    names = [f"{account.slug[0]}-{name}" for name in ("free", "web", "held", "run", "tested")]
-    free, web, held, run, tested = vms = make_vms(account, cast.sites["DFW01"], names)
-    order = protect(cast, vms[1:], f"{KEY}-{who}", who)
-    waiting = request(cast, [held], who=who, key=f"waiting-{who}")
-    live, test = (request(cast, [vm], kind, who, f"{KEY}-{who}") for vm, kind in ((run, "live"), (tested, "test")))
-    for ticket in (live, test):
-        say_yes(cast, ticket)
-    work.drive()
-    reads = [Permission.READ_VMS, Permission.READ_FIM]
-    role = Role.objects.create(account=account, name=f"{account.slug} watcher", permissions=reads)
-    person = make_person(f"sana@{account.slug}.example", "Sana Iqbal")
-    membership = join(person, account)
-    membership.roles.set([role])
-    invited = invite(cast.actor("mary"), account, f"new@{account.slug}.example", [role])
-    talk = open_conversation(cast.actor(who), Opening("other", "A question", "And its text"), f"{KEY}-talk")
-    site = cast.sites["DFW01" if who == "priya" else "PHX01"]
-    rows: dict[str, Any] = {
-        "accounts_account": account, "accounts_person": person, "accounts_role": role,
-        "accounts_membership": membership, "accounts_authorizeduser": AuthorizedUser.objects.get(account=account),
-        "accounts_invitation": invited, "replication_servicelevel": ServiceLevel.objects.get(),
-        "accounts_factorreset": FactorReset.objects.create(person=person, reason="Called back", asked_by=cast.tom),
-        "accounts_activity": Activity.objects.filter(account=account).latest("pk"),
-        "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
-        "inventory_site": site, "inventory_vm": web,
-        "inventory_outage": declare(cast.actor("mary"), site, "No power", "Hall A.", NOW, str(uuid.uuid4())),
-        "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
-        "failover_ticket": waiting, "notices_conversation": talk,
-        "notices_notice": Notice.objects.filter(email=f"{who}@example.com", channel="portal").latest("pk"),
-    }  # fmt: skip
-    waiting.refresh_from_db()
-    return Things(
-        web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
-        waiting=waiting.number, running=live.number, testing=test.number, version=version_of(waiting), key=KEY,
-        talk=talk.number, choice=str(keep(cast.actor(who), VM.objects.filter(account=account, role="primary")).uuid),
-        member=str(membership.uuid), invited=str(invited.uuid), link=invitation_path(invited.pk).split("/")[2],
-        role=role.slug, token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),
-        **{name: str(row.pk) for name, row in rows.items()},
-    )  # fmt: skip
 
 
 def browser(person: Person | None, factor: bool = True) -> Client:

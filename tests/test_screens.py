@@ -14,7 +14,8 @@ from playwright.sync_api import BrowserContext, Page
 from accounts.actions import SUPPORT
 from tests.cast import Cast
 from tests.test_acceptance import Look, enter
-from tests.test_permissions import ROWS, Row, Things, address, furnish
+from tests.test_permissions import ROWS, Row, address
+from tests.things import Things, furnish
 
 WIDTHS = (320, 390, 768, 820, 1100, 1440)
 LOOKS = [(1440, "light"), (1440, "dark"), (390, "dark"), (390, "light")]

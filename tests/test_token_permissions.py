@@ -1,4 +1,4 @@
-"""Asks every cell of the table of tokens (tests/permissions.py): people's and machines', at every door of the API."""
+"""Asks every cell of the table of tokens (tests/permissions): people's and machines', at every door of the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ampdr import clock
 from ampdr.lifecycle import PORTAL, changes
 from tests.cast import Cast, join
 from tests.permissions import TOKENS
-from tests.test_permissions import NOW, ROWS, World, faults, furnish, read
+from tests.test_permissions import ROWS, World, faults, read
+from tests.things import NOW, furnish
 
 HELD = {
     "reads": ("priya", ["read_vms", "read_replication"]),

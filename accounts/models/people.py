@@ -113,7 +113,7 @@ class Head(models.Model):
     TENANT_PATH = "account"
     IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
     COUNTERS: ClassVar[tuple[str, ...]] = (
-        "protected", "attention", "setup", "unprotected", "live", "tests", "waiting", "running",
+        "protected", "attention", "setup", "unprotected", "live", "tests", "waiting", "running", "outages",
     )  # fmt: skip
 
     account = models.OneToOneField(Account, null=True, on_delete=models.PROTECT, related_name="head")
@@ -129,6 +129,7 @@ class Head(models.Model):
     tests = models.IntegerField(default=0)
     waiting = models.IntegerField(default=0)
     running = models.IntegerField(default=0)
+    outages = models.IntegerField(default=0, db_default=0)  # open ones that the account was told of
 
     @property
     def all_vms(self) -> int:

@@ -119,7 +119,7 @@ class Check:
 def checks(ticket: Ticket) -> list[Check]:
     """What staff sees beside the buttons, and what the approval demands."""
     found = [_check_requester(ticket)]
-    if ticket.kind != Kind.TERMINATE:
+    if not ticket.of_others:
         found += [_check_protected(ticket), _check_point(ticket)]
     if ticket.ends_at:
         found.append(_check_end(ticket))

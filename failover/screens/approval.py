@@ -22,7 +22,12 @@ from failover.tasks.words import FAILURES
 from inventory.models import Site
 
 FEW = 50
-NOUNS = {Kind.LIVE: "live failover", Kind.TEST: "test failover", Kind.TERMINATE: "termination"}
+NOUNS = {
+    Kind.LIVE: "live failover",
+    Kind.TEST: "test failover",
+    Kind.TERMINATE: "termination",
+    Kind.EXTEND: "extension",
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def button(ticket: Ticket) -> str:
 
 def vms_of(ticket: Ticket) -> QuerySet[Failover]:
     """The ticket's own lines; those that it names, for a termination."""
-    mine = {"named_in__ticket": ticket} if ticket.kind == Kind.TERMINATE else {"ticket": ticket}
+    mine = {"named_in__ticket": ticket} if ticket.of_others else {"ticket": ticket}
     return Failover.objects.filter(**mine)
 
 

@@ -260,12 +260,12 @@ def _release_or(finish: Next) -> Next:
 
 
 def _undone(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
-    fire(change, lines, "undone", **NOTHING_TO_DO)
+    fire(change, lines, "undone", **NOTHING_TO_DO, ended_at=change.at)
 
 
 def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
     """Terminated: the stand-in is deleted; after a live one the original is back and its replication goes on."""
-    rows = fire(change, lines, "end", **NOTHING_TO_DO)
+    rows = fire(change, lines, "end", **NOTHING_TO_DO, ended_at=change.at)
     live = rows[0].kind == Kind.LIVE
     if live:
         paused = Replication.objects.filter(vm_id__among=vms_of(rows), state="paused")

@@ -23,13 +23,17 @@ LOOK_AGAIN = timedelta(seconds=1)
 
 @work.register
 class Spread(Duty):
-    """A decided ticket hands its decision to its lines, one batch at a time. Live, terminate, test: the alphabet's."""
+    """A decided ticket hands its decision to its lines, one batch at a time; a live one before all others."""
 
-    name, model, priority, size, order = "spread tickets", Ticket, 20, 1, ("kind", "next_step_at", "pk")
+    name, model, priority, size, order = "spread tickets", Ticket, 20, 1, ("rank", "next_step_at", "pk")
+
+    def due(self) -> QuerySet[Ticket]:
+        return super().due().exclude(state="waiting")
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         ticket = mine.get()
-        more = _STEPS[ticket.kind == Kind.TERMINATE, ticket.state == "approved"](change, ticket)
+        step = _APPROVED[Kind(ticket.kind)] if ticket.state == "approved" else _drop_lines
+        more = (_let_named_go if ticket.of_others and step is _drop_lines else step)(change, ticket)
         change.finish(retell, [ticket.pk])
         mine.update(next_step_at=more, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
         work.ring()
@@ -43,7 +47,7 @@ def _start_lines(change: Change, ticket: Ticket) -> Any:
     started = Failover.objects.filter(vm_id__among=list(batch.values()), state__in=STARTED)
     taken = set(started.values_list("vm", flat=True))
     free = Failover.objects.filter(pk__among=[pk for pk, vm in batch.items() if vm not in taken])
-    fire(change, free, "start", **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
+    fire(change, free, "start", started_at=change.at, **fresh(START[Kind(ticket.kind)], _start_site(ticket)))
     with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
         tests = started.filter(vm_id__among=list(taken), kind=Kind.TEST, state="running")
         fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
@@ -91,9 +95,22 @@ def _no_longer_waiting(ticket: Ticket, failovers: list[int]) -> None:
     Named.objects.filter(ticket=ticket, failover__in=failovers).update(waiting=False)
 
 
-_STEPS: dict[tuple[bool, bool], Callable[[Change, Ticket], Any]] = {
-    (False, True): _start_lines,
-    (False, False): _drop_lines,
-    (True, True): _terminate_named,
-    (True, False): _let_named_go,
+def _extend_named(change: Change, ticket: Ticket) -> Any:
+    """Tests that still run get the new end date; reminders go by it."""
+    running = Failover.objects.filter(named_in__ticket=ticket, named_in__waiting=True, state="running")
+    keys = list(running.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    mine = Failover.objects.filter(pk__among=keys[:BATCH])
+    mine.update(ends_at=ticket.ends_at, reminded_at=None, next_step_at=ticket.ends_at)
+    change.note(mine, "failover.extended")
+    if len(keys) > BATCH:
+        _no_longer_waiting(ticket, keys[:BATCH])
+        return clock.db_now()
+    return _let_named_go(change, ticket)
+
+
+_APPROVED: dict[Kind, Callable[[Change, Ticket], Any]] = {
+    Kind.LIVE: _start_lines,
+    Kind.TEST: _start_lines,
+    Kind.TERMINATE: _terminate_named,
+    Kind.EXTEND: _extend_named,
 }

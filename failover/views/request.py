@@ -1,4 +1,4 @@
-"""Requesting: what and from when (step 1), check and send (step 2), and the same for a termination."""
+"""Requesting: what and from when (step 1), check and send (step 2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db.models import Count, Max, Min, Q
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,23 +18,20 @@ from accounts.models import AuthorizedUser, Permission
 from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Conflict, Forbidden, Invalid
-from ampdr.lifecycle import Actor
 from failover.actions import (
     TEST_DAYS_AT_MOST,
     Wish,
     need_listing,
     need_read,
-    refuse_nothing_to_end,
     request_failover,
-    request_termination,
 )
 from failover.forms import Send, What, moment
-from failover.models import Failover, Kind, Ticket
-from failover.views.choice import FEW, Choice, chosen, kept, names, picks
+from failover.models import Kind
+from failover.views.choice import Choice, chosen, kept, names, picks
 from failover.views.facts import Loss, expected, loss, rpo_behind
-from failover.views.standing import as_it_stands, found_ticket, see_other
+from failover.views.standing import as_it_stands, see_other
 from inventory.models import Site
-from replication.models import PointFeed, RecoveryPoint, Replication
+from replication.models import RecoveryPoint
 
 POINTS = 8
 
@@ -143,7 +139,7 @@ def _preview(
     query = QueryDict(mutable=True)
     query.update({"kind": asked.kind, **({"point": asked.point_at.isoformat()} if asked.point_at else {})})
     context = {
-        "choice": choice, "count": _count(len(choice.vms)), **names(choice.vms), "asked": asked, "live": live,
+        "choice": choice, "count": count_words(len(choice.vms)), **names(choice.vms), "asked": asked, "live": live,
         "key": key, "form": form.dress(live, f"Type the recovery site code, {target.code}", factor),
         "no_factor": live and factor == Factor.NONE,
         "source": source, "target": target, "loss": at_risk, "warnings": _warnings(choice, asked, at_risk, source),
@@ -154,7 +150,7 @@ def _preview(
     return render(request, "failover/confirm.html", context, status=status)
 
 
-def _count(n: int) -> str:
+def count_words(n: int) -> str:
     return "1 VM" if n == 1 else f"{n:,} VMs"
 
 
@@ -197,14 +193,14 @@ def _new_key() -> str:
     return uuid.uuid4().hex
 
 
-def _key(request: Visit) -> str:
+def key_of(request: Visit) -> str:
     key = request.POST.get("key", "")
     return key if 8 <= len(key) <= 120 and "\0" not in key else _new_key()
 
 
 def _send(request: Visit) -> HttpResponse:
     """All or nothing. A repeated form leads to the ticket that it made the first time."""
-    actor, key = request.actor, _key(request)
+    actor, key = request.actor, key_of(request)
     choice = _chosen(request, request.POST, request.POST.get("kind", ""))
     asked = _asked(request.POST)
     if (request.POST.get("site") or request.POST.get("choice")) and (number := made_with(actor, key)):
@@ -225,14 +221,14 @@ def _send(request: Visit) -> HttpResponse:
         form.refuse(refusal.fields)
         return _preview(request, choice, asked, form, key, status=400)
     except Forbidden as refusal:
-        _say_needed(form, refusal)
+        say_needed(form, refusal)
         return _preview(request, choice, asked, form, key, status=403)
     except Conflict as refusal:
         raise as_it_stands(request, refusal, key) from refusal
     return see_other("failover", actor.account_slug, ticket.number)
 
 
-def _say_needed(form: Send, refusal: Forbidden) -> None:
+def say_needed(form: Send, refusal: Forbidden) -> None:
     """Beside the field, with all that was typed kept; every other refusal of a right has a page of its own."""
     if refusal.code != NEEDED:
         raise refusal
@@ -261,69 +257,3 @@ def _need_same(request: Visit, choice: Choice) -> None:
             title="The VMs have changed", subject="the request",
             href=f"{reverse('failover-confirm', args=[request.actor.account_slug])}?{query}",
         )  # fmt: skip
-
-
-# ---- Termination -----------------------------------------------------------------------------------------------------
-
-
-def terminate(request: Visit, number: str) -> HttpResponse:
-    """GET previews what ends and what is deleted, POST asks Support for it."""
-    actor = request.actor
-    need_read(actor)
-    ticket = found_ticket(actor, number)
-    need_listing(actor)
-    key = _key(request)
-    form = Send(request.POST) if request.method == "POST" else Send()
-    try:
-        if request.method == "GET":
-            refuse_nothing_to_end(ticket)
-            return _before_the_end(request, ticket, form, key)
-        if not form.is_valid():
-            return _before_the_end(request, ticket, form, key, status=400)
-        said = form.cleaned_data
-        wanted = said["reason"], said["site_code"], key
-        made = with_proof(request, actor, said["code"], lambda actor: request_termination(actor, ticket, *wanted))
-    except Invalid as refusal:
-        if number := made_with(actor, key):  # pressed twice: the first one used the code
-            return see_other("failover", actor.account_slug, number)
-        form.refuse(refusal.fields)
-        return _before_the_end(request, ticket, form, key, status=400)
-    except Forbidden as refusal:
-        _say_needed(form, refusal)
-        return _before_the_end(request, ticket, form, key, status=403)
-    except Conflict as refusal:
-        raise as_it_stands(request, refusal, key, ticket, "Request termination") from refusal
-    return see_other("failover", actor.account_slug, made.number)
-
-
-class Primary(NamedTuple):
-    """What is known of the site that the VMs go back to. No provider is asked while a page is made."""
-
-    heard_at: datetime | None
-    silent: bool
-
-
-def _primary(actor: Actor, ticket: Ticket) -> Primary:
-    """Silent: the collecting of points gets no answer, or all that is protected there is behind its target."""
-    mine = Replication.objects.visible_to(actor, Permission.READ_REPLICATION)
-    here = mine.filter(source=ticket.source, state="protected")
-    heard = here.aggregate(at=Max("newest_point_at"), target=Max("rpo_target"))
-    late = bool(heard["at"] and clock.now() > heard["at"] + heard["target"])
-    return Primary(heard["at"], late or PointFeed.objects.filter(site=ticket.source, attempts__gt=0).exists())
-
-
-def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status: int = 200) -> HttpResponse:
-    lines = Failover.objects.filter(ticket=ticket, state__in=("running", "termination_failed"))
-    first = lines.order_by("vm__name_key", "pk").values_list("vm__name", flat=True)
-    known = lines.aggregate(n=Count("pk"), since=Min("running_at"), unfenced=Count("pk", filter=Q(fenced="pending")))
-    live, factor = ticket.kind == Kind.LIVE, factor_of(proved(request, request.actor))
-    context = {
-        "ticket": ticket, "live": live, "count": _count(known["n"]), **known, "key": key,
-        "names": list(first[:FEW]), "more": max(0, known["n"] - FEW),
-        "form": form.dress(live, f"Type the code of the primary site, {ticket.source}", factor),
-        "no_factor": live and factor == Factor.NONE,
-        "primary": _primary(request.actor, ticket),
-        "back": reverse("failovers", args=[request.actor.account_slug]),
-        "href": reverse("failover", args=[request.actor.account_slug, ticket.number]),
-    }  # fmt: skip
-    return render(request, "failover/terminate.html", context, status=status)

@@ -68,7 +68,7 @@ def _shown(request: Visit, ticket: Ticket, form: Write | None = None) -> HttpRes
 
 def _lines(ticket: Ticket) -> Lines:
     """What nobody has decided on has not moved: that needs no count."""
-    if ticket.state == "waiting" and ticket.kind != Kind.TERMINATE:
+    if ticket.state == "waiting" and not ticket.of_others:
         return Lines(Counter(requested=ticket.vm_count))
     return lines_of([ticket.pk])[ticket.pk]
 
@@ -79,7 +79,7 @@ def _count(n: int) -> str:
 
 def _icon(ticket: Ticket, lines: Lines) -> str:
     """Of the square before the title. Yellow: a live failover runs; one that only was requested gets the plain one."""
-    if ticket.kind == Kind.TERMINATE or not lines.shown:
+    if ticket.of_others or not lines.shown:
         return ""
     return ticket.kind
 
@@ -139,7 +139,7 @@ def _link(request: Visit, again: bool = False, **other: str) -> str:
 
 def vms_of(ticket: Ticket) -> QuerySet[Failover]:
     """The ticket's own lines; for a termination those that it names."""
-    mine = {"named_in__ticket": ticket} if ticket.kind == Kind.TERMINATE else {"ticket": ticket}
+    mine = {"named_in__ticket": ticket} if ticket.of_others else {"ticket": ticket}
     return Failover.objects.filter(**mine)
 
 
@@ -176,7 +176,7 @@ def _row(actor: Actor, ticket: Ticket, line: Failover) -> Row:
     loss = timedelta(seconds=launch.loss_seconds) if launch and launch.loss_seconds is not None else None
     if not launch and line.state == "requested" and point_at:
         loss = clock.now() - point_at
-    decided_at = ticket.decided_at if ticket.kind != Kind.TERMINATE else None
+    decided_at = None if ticket.of_others else ticket.decided_at
     return Row(
         line=line, name=f"{line.vm.name} - Test" if role == Kind.TEST else line.vm.name, role=role, point_at=point_at,
         href=reverse("vm-test" if role == Kind.TEST else "vm", args=[actor.account_slug, line.vm.slug]), loss=loss,
@@ -201,7 +201,7 @@ def _note(ticket: Ticket, line: Failover) -> str:
 
 def _measured(ticket: Ticket, lines: Lines) -> dict[str, Any]:
     """What was really used, lost and needed, once something runs."""
-    decided, ends = ticket.decided_at, ticket.kind == Kind.TERMINATE
+    decided, ends = ticket.decided_at, ticket.of_others
     return {
         "to_running": lines.running_at - decided if lines.running_at and decided and not ends else None,
         "lost": None if lines.loss_seconds is None else timedelta(seconds=lines.loss_seconds),
@@ -214,7 +214,7 @@ def _before(request: Visit, ticket: Ticket) -> dict[str, Any]:
     if ticket.state != "waiting":
         return {}
     known: dict[str, Any] = {"requester": _requester(ticket, request.actor.account_slug)}
-    if ticket.kind == Kind.TERMINATE:
+    if ticket.of_others:
         return known
     mine = vms_of(ticket)
     found = mine.aggregate(
@@ -243,7 +243,7 @@ def _after(actor: Actor, ticket: Ticket, lines: Lines, word: State) -> dict[str,
     """The timeline, and the buttons: none that its verb would refuse."""
     asked = list(ticket.requests.select_related("requested_by").order_by("pk")) if ticket.state == "approved" else []
     waits = next((one for one in asked if one.state == "waiting"), None)
-    running = lines.any("running", "termination_failed") and ticket.kind != Kind.TERMINATE
+    running = lines.any("running", "termination_failed") and not ticket.of_others
     found = events(actor, ticket.number)
     return {
         "asked": asked, "ending": waits, "past": past(ticket, found, asked, lines.shown > 0), "proofs": proofs(found),

@@ -21,7 +21,7 @@ from failover.actions import Lines, lines_of, need_read, ticket_word
 from failover.models import Failover, Kind, Named, Ticket
 from inventory.models import VM
 
-KINDS = {Kind.LIVE.value: "Live failover", Kind.TEST.value: "Test failover", Kind.TERMINATE.value: "Termination"}
+KINDS: dict[str, str] = {kind.value: kind.label for kind in Kind}
 DECIDED = {"waiting": "Waiting for Support", "rejected": "Rejected", "withdrawn": "Withdrawn", "lapsed": "Lapsed"}
 # What the lines of an approved ticket say, first match wins: word -> the states one of them must be in.
 FOLLOWED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -128,7 +128,7 @@ def _with(actor: Actor, text: str) -> Q:
 
 def _line(ticket: Ticket, lines: Lines) -> Line:
     names = sorted(ticket.own or ticket.named)  # type: ignore[attr-defined]
-    ends = ticket.kind == Kind.TERMINATE
+    ends = ticket.of_others
     measured = not ends and lines.running_at is not None and ticket.decided_at is not None
     return Line(
         ticket=ticket, word=ticket_word(ticket, lines), role="" if ends or not lines.shown else ticket.kind,

@@ -17,7 +17,12 @@ from ampdr.lifecycle import Actor, State
 from failover.actions import Lines
 from failover.models import Kind, Ticket
 
-NOUN = {Kind.LIVE: "a live failover", Kind.TEST: "a test failover", Kind.TERMINATE: "the termination"}
+NOUN = {
+    Kind.LIVE: "a live failover",
+    Kind.TEST: "a test failover",
+    Kind.TERMINATE: "the termination",
+    Kind.EXTEND: "the extension",
+}
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,10 @@ def _tell(change: Change, outage: Outage, text: str, key: str, event: str) -> No
     """The words, and who is told them: whom it is about now, and whoever was told before."""
     OutageUpdate.objects.create(outage=outage, at=change.at, by_id=change.actor.person_id, text=text, key=_key(key))
     before = OutageTold.objects.filter(outage=outage)
-    found = dict.fromkeys(before.values_list("account_id", flat=True), Counts()) | affected(outage.site)
+    known = set(before.values_list("account_id", flat=True))
+    found = dict.fromkeys(known, Counts()) | affected(outage.site)
+    for one in known if outage.over_at else found.keys() - known:
+        change.tally(one, "outages", -1 if outage.over_at else 1)
     rows = [OutageTold(outage=outage, account_id=one, at=change.at, **n._asdict()) for one, n in found.items()]
     OutageTold.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["outage", "account"], update_fields=["at", *Counts._fields]

@@ -33,14 +33,14 @@ from ampdr.templatetags.ampdr import age, duration, icon, pill, route, vm_icon
 from ampdr.views import refusal_page
 from failover.actions import approve, give_up, lines_of, reject, retry, ticket_word, version_of
 from failover.lifecycle import TICKET
-from failover.models import Failover, Kind, Ticket
+from failover.models import OF_OTHERS, Failover, Kind, Ticket
 from failover.screens.approval import context, vms_of
 from notices.admin import talk
 from notices.models import Conversation
 
 ORANGE, RED = timedelta(minutes=5), timedelta(minutes=15)
 QUICK = {"outage": "Outage confirmed", "phone": "Agreed by phone", "own": ""}
-SQUARES = {Kind.LIVE: "arrow-right-left", Kind.TERMINATE: "log-out"}
+SQUARES = {Kind.LIVE: "arrow-right-left", Kind.TERMINATE: "log-out", Kind.EXTEND: "clock"}
 
 
 class InState(Choice):
@@ -85,14 +85,14 @@ class TicketAdmin(Shelf):
         listed = AuthorizedUser.objects.standing().filter(account=OuterRef("account"), person=OuterRef("requested_by"))
         lines = Failover.objects.filter(ticket=OuterRef("pk")).order_by().values("ticket")
         oldest = lines.annotate(at=Min("replication__newest_point_at")).values("at")
-        point = Case(When(Q(state="waiting") & ~Q(kind=Kind.TERMINATE), then=Coalesce("point_at", Subquery(oldest))))
+        point = Case(When(Q(state="waiting") & ~Q(kind__in=OF_OTHERS), then=Coalesce("point_at", Subquery(oldest))))
         tickets: QuerySet[Ticket] = super().get_queryset(request)
         return tickets.annotate(listed=Exists(listed), point=point)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Waiting: live, terminations, tests (so these words sort), each the oldest first. Otherwise the newest."""
+        """Waiting: live, terminations, tests, extensions, each the oldest first. Otherwise the newest."""
         waiting = request.GET.get("state", "waiting") == "waiting" and not request.GET.get("q")
-        return ("kind", "requested_at", "pk") if waiting else ("-pk",)
+        return ("rank", "requested_at", "pk") if waiting else ("-pk",)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Case, F, Func, Q, Value, When
 from django.db.models.functions import Coalesce, Collate, Concat, Lower
 
-from accounts.models import Account, Person, TenantQuerySet
+from accounts.models import Account, TenantQuerySet
 from ampdr import clock
 from ampdr.lifecycle import State
 
@@ -121,6 +121,7 @@ class VM(models.Model):
     disks_gb = ArrayField(models.PositiveIntegerField(), default=list, blank=True, db_default=[])  # empty: not known
     other_addresses = ArrayField(models.GenericIPAddressField(), default=list, blank=True, db_default=[])
     made_at = models.DateTimeField(default=clock.now)
+    resized_at = models.DateTimeField(null=True, blank=True, editable=False)  # its disks were other ones before
 
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False)  # its site's inventory lacks it since
 
@@ -145,6 +146,7 @@ class VM(models.Model):
     held_by = models.CharField(max_length=16, blank=True, default="", db_default="")
     failover_state = models.CharField(max_length=24, blank=True, default="", db_default="")
     last_test_at = models.DateTimeField(null=True)
+    last_test_result = models.CharField(max_length=8, blank=True, default="", db_default="")  # as the customer said
     order_number = models.CharField(max_length=16, blank=True, default="", db_default="")
 
     group = models.GeneratedField(
@@ -268,108 +270,3 @@ def size(disks_gb: list[int], disk_gb: int) -> str:
 def display_name(name: str, role: str) -> str:
     """Rule 11: a live stand-in bears the original's name, a test adds " - Test"."""
     return f"{name} - Test" if role == Role.TEST else name
-
-
-class Round(models.Model):
-    """One telling of the inventory of a site, or of an account, in any number of calls.
-
-    Which VMs were told is kept here, so that a VM of which nothing new is told costs nothing, and rounds that overlap
-    don't take each other's VMs for vanished.
-    """
-
-    TENANT_PATH: ClassVar[str | None] = None  # machines' own bookkeeping: no door shows it
-    OPEN = timedelta(days=1)  # so long it takes calls; then what it told is forgotten
-    KEPT = timedelta(days=8)  # so long it is known that it was, so that a late call doesn't begin it anew
-
-    uuid = models.UUIDField(unique=True)
-    site = models.CharField(max_length=8, blank=True)  # its code; empty: of an account
-    account = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
-    begun_at = models.DateTimeField(default=clock.now, db_index=True)
-    told = ArrayField(models.BigIntegerField(), default=list)  # keys of VMs
-
-    def __str__(self) -> str:
-        return f"Round {self.uuid}"
-
-
-class Choice(models.Model):
-    """VMs that somebody chose, kept on the server: a draft of an order or of a failover request.
-
-    Nothing is promised by it: what the VMs have become meanwhile is looked at when it is used.
-    """
-
-    TENANT_PATH = "account"
-
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
-    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
-    made_at = models.DateTimeField(default=clock.now)
-    vms = models.ManyToManyField(VM, related_name="+")
-
-    objects = TenantQuerySet.as_manager()
-
-    def __str__(self) -> str:
-        return f"Choice of {self.person}"
-
-
-class Outage(models.Model):
-    """N-n: Support's notice that a site is down, from a start until it is over. It changes no state of anything."""
-
-    TENANT_PATH: ClassVar[str | None] = None  # the house's own: each account is told its own numbers
-    IN_ACTIVITY: ClassVar[dict[str, str]] = {"about": "number"}
-
-    number = models.CharField(max_length=16, unique=True)
-    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="outages")
-    title = models.CharField(max_length=120)
-    started_at = models.DateTimeField(default=clock.now)
-    over_at = models.DateTimeField(null=True, blank=True)
-    declared_by = models.ForeignKey(Person, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["site"], condition=Q(over_at=None), name="one_open_outage_of_a_site"),
-            models.CheckConstraint(
-                condition=Q(over_at=None) | Q(over_at__gte=F("started_at")), name="outage_ends_after_its_start"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.number
-
-
-class OutageUpdate(models.Model):
-    """What Support said of an outage, and when; the first one when it was declared, the last one when it was over."""
-
-    TENANT_PATH: ClassVar[str | None] = None  # the house's own
-
-    outage = models.ForeignKey(Outage, on_delete=models.CASCADE, related_name="updates")
-    at = models.DateTimeField(default=clock.now)
-    by = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="+")
-    text = models.TextField(max_length=2000)
-    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)  # of the form: a second click says nothing
-
-    def __str__(self) -> str:
-        return f"{self.outage}, {self.at:%Y-%m-%d %H:%M} UTC"
-
-
-class OutageTold(models.Model):
-    """An account that was told of an outage, with the numbers of its VMs when it was told last."""
-
-    TENANT_PATH = "account"
-    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account", "about": "outage__number"}
-
-    outage = models.ForeignKey(Outage, on_delete=models.CASCADE, related_name="told", db_index=False)
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
-    at = models.DateTimeField(default=clock.now)
-    on_it = models.PositiveIntegerField(default=0)
-    protected = models.PositiveIntegerField(default=0)
-    running_there = models.PositiveIntegerField(default=0)
-    protected_towards = models.PositiveIntegerField(default=0)
-    elsewhere = models.PositiveIntegerField(default=0)
-
-    objects = TenantQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["outage", "account"], name="account_told_once")]
-
-    def __str__(self) -> str:
-        return f"{self.account} of {self.outage}"

@@ -1,0 +1,5 @@
+"""Support's door to failover tickets."""
+
+from failover.admin.tickets import TicketAdmin
+
+__all__ = ["TicketAdmin"]

@@ -1,0 +1,90 @@
+"""Asking for the end of what runs: what is deleted, how it stands with the primary site, and the request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Count, Max, Min, Q
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from accounts.actions import made_with
+from accounts.actions.proof import proved, with_proof
+from accounts.actions.second_factor import Factor, factor_of
+from accounts.models import Permission
+from accounts.views import Visit
+from ampdr import clock
+from ampdr.errors import Conflict, Forbidden, Invalid
+from ampdr.lifecycle import Actor
+from failover.actions import need_listing, need_read, refuse_nothing_to_end, request_termination
+from failover.forms import Send
+from failover.models import Failover, Kind, Ticket
+from failover.views.choice import FEW
+from failover.views.request import count_words, key_of, say_needed
+from failover.views.standing import as_it_stands, found_ticket, see_other
+from replication.models import PointFeed, Replication
+
+
+def terminate(request: Visit, number: str) -> HttpResponse:
+    """GET previews what ends and what is deleted, POST asks Support for it."""
+    actor = request.actor
+    need_read(actor)
+    ticket = found_ticket(actor, number)
+    need_listing(actor)
+    key = key_of(request)
+    form = Send(request.POST) if request.method == "POST" else Send()
+    try:
+        if request.method == "GET":
+            refuse_nothing_to_end(ticket)
+            return _before_the_end(request, ticket, form, key)
+        if not form.is_valid():
+            return _before_the_end(request, ticket, form, key, status=400)
+        said = form.cleaned_data
+        wanted = said["reason"], said["site_code"], key
+        made = with_proof(request, actor, said["code"], lambda actor: request_termination(actor, ticket, *wanted))
+    except Invalid as refusal:
+        if number := made_with(actor, key):  # pressed twice: the first one used the code
+            return see_other("failover", actor.account_slug, number)
+        form.refuse(refusal.fields)
+        return _before_the_end(request, ticket, form, key, status=400)
+    except Forbidden as refusal:
+        say_needed(form, refusal)
+        return _before_the_end(request, ticket, form, key, status=403)
+    except Conflict as refusal:
+        raise as_it_stands(request, refusal, key, ticket, "Request termination") from refusal
+    return see_other("failover", actor.account_slug, made.number)
+
+
+class Primary(NamedTuple):
+    """What is known of the site that the VMs go back to. No provider is asked while a page is made."""
+
+    heard_at: datetime | None
+    silent: bool
+
+
+def _primary(actor: Actor, ticket: Ticket) -> Primary:
+    """Silent: the collecting of points gets no answer, or all that is protected there is behind its target."""
+    mine = Replication.objects.visible_to(actor, Permission.READ_REPLICATION)
+    here = mine.filter(source=ticket.source, state="protected")
+    heard = here.aggregate(at=Max("newest_point_at"), target=Max("rpo_target"))
+    late = bool(heard["at"] and clock.now() > heard["at"] + heard["target"])
+    return Primary(heard["at"], late or PointFeed.objects.filter(site=ticket.source, attempts__gt=0).exists())
+
+
+def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status: int = 200) -> HttpResponse:
+    lines = Failover.objects.filter(ticket=ticket, state__in=("running", "termination_failed"))
+    first = lines.order_by("vm__name_key", "pk").values_list("vm__name", flat=True)
+    known = lines.aggregate(n=Count("pk"), since=Min("running_at"), unfenced=Count("pk", filter=Q(fenced="pending")))
+    live, factor = ticket.kind == Kind.LIVE, factor_of(proved(request, request.actor))
+    context = {
+        "ticket": ticket, "live": live, "count": count_words(known["n"]), **known, "key": key,
+        "names": list(first[:FEW]), "more": max(0, known["n"] - FEW),
+        "form": form.dress(live, f"Type the code of the primary site, {ticket.source}", factor),
+        "no_factor": live and factor == Factor.NONE,
+        "primary": _primary(request.actor, ticket),
+        "back": reverse("failovers", args=[request.actor.account_slug]),
+        "href": reverse("failover", args=[request.actor.account_slug, ticket.number]),
+    }  # fmt: skip
+    return render(request, "failover/terminate.html", context, status=status)

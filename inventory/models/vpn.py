@@ -1,0 +1,92 @@
+"""SSL/VPN: where one connects to, with which client, and who may.
+
+Support keeps gateways and clients; an account's people are let in to one gateway at a time.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from accounts.models import Account, Person, TenantQuerySet
+from ampdr import clock
+from inventory.models.machines import Site
+
+
+class VpnGateway(models.Model):
+    """The way in to a site, or, with `recovery`, to its recovery environment (rule 18)."""
+
+    TENANT_PATH: ClassVar[str | None] = None  # the house's own
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {}  # the installation's own log
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="gateways")
+    recovery = models.BooleanField(default=False, db_default=False)
+    host = models.CharField(max_length=120)
+    port = models.PositiveIntegerField(
+        default=443, db_default=443, validators=[MinValueValidator(1), MaxValueValidator(65535)]
+    )
+
+    class Meta:
+        verbose_name = "SSL/VPN gateway"
+        constraints = [models.UniqueConstraint(fields=["site", "recovery"], name="one_gateway_of_a_kind")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """Of the profile: PHX01, or PHX01-Recovery."""
+        return self.site.recovery_environment if self.recovery else self.site.code
+
+
+class VpnClient(models.Model):
+    """The program for one kind of computer that connects to a gateway, and where it is downloaded."""
+
+    TENANT_PATH: ClassVar[str | None] = None  # the house's own
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {}  # the installation's own log
+
+    class System(models.TextChoices):
+        WINDOWS = "windows", "Windows"
+        MACOS = "macos", "macOS"
+        LINUX = "linux", "Linux"
+
+    gateway = models.ForeignKey(VpnGateway, on_delete=models.CASCADE, related_name="clients")
+    system = models.CharField(max_length=8, choices=System)
+    generation = models.PositiveSmallIntegerField(default=4, db_default=4, choices=[(4, "4"), (3, "3")])
+    name = models.CharField(max_length=80)
+    version = models.CharField(max_length=40, blank=True)
+    download_url = models.URLField(max_length=400, blank=True)
+
+    class Meta:
+        verbose_name = "SSL/VPN client"
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "system", "generation"], name="one_client_for_a_system")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} for {self.get_system_display()}"
+
+
+class VpnMember(models.Model):
+    """A member of an account who may connect to a gateway: he has its profile."""
+
+    TENANT_PATH = "account"
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    gateway = models.ForeignKey(VpnGateway, on_delete=models.PROTECT, related_name="members")
+    added_by = models.ForeignKey(Person, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
+    added_at = models.DateTimeField(default=clock.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "SSL/VPN user"
+        constraints = [models.UniqueConstraint(fields=["account", "gateway", "person"], name="vpn_member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.person} at {self.gateway}"
