@@ -7,6 +7,7 @@ from inventory.actions.outages import close, declare, update
 from inventory.actions.reports import AT_MOST, KINDS, Taken, report
 from inventory.actions.sites import save_site
 from inventory.actions.upserts import AT_ONCE, Feed, Outcome, missing, preview, upsert
+from inventory.actions.vpn import Profiles, profile_count
 
 __all__ = [
     "AT_MOST",
@@ -15,6 +16,7 @@ __all__ = [
     "Counts",
     "Feed",
     "Outcome",
+    "Profiles",
     "Taken",
     "add",
     "affected",
@@ -27,6 +29,7 @@ __all__ = [
     "missing",
     "outages_of",
     "preview",
+    "profile_count",
     "relist",
     "remove",
     "report",

@@ -5,12 +5,12 @@ Support keeps gateways and clients; an account's people are let in to one gatewa
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from accounts.models import Account, Person, TenantQuerySet
+from accounts.models import Membership, Person, TenantQuerySet
 from ampdr import clock
 from inventory.models.machines import Site
 
@@ -69,24 +69,29 @@ class VpnClient(models.Model):
         return f"{self.name} for {self.get_system_display()}"
 
 
+class VpnMemberQuerySet(TenantQuerySet["VpnMember"]):
+    def standing(self) -> Self:
+        """Of members who get in: who is disabled here, or anywhere, connects to nothing."""
+        return self.filter(membership__enabled=True, membership__person__is_active=True)
+
+
 class VpnMember(models.Model):
-    """A member of an account who may connect to a gateway: he has its profile."""
+    """A member of an account who may connect to a gateway: he has its profile. It goes with his membership."""
 
-    TENANT_PATH = "account"
-    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "account"}
+    TENANT_PATH = "membership__account"
+    IN_ACTIVITY: ClassVar[dict[str, str]] = {"account": "membership__account"}
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
-    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="vpn", db_index=False)
     gateway = models.ForeignKey(VpnGateway, on_delete=models.PROTECT, related_name="members")
     added_by = models.ForeignKey(Person, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
     added_at = models.DateTimeField(default=clock.now)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
-    objects = TenantQuerySet.as_manager()
+    objects = VpnMemberQuerySet.as_manager()
 
     class Meta:
         verbose_name = "SSL/VPN user"
-        constraints = [models.UniqueConstraint(fields=["account", "gateway", "person"], name="vpn_member_once")]
+        constraints = [models.UniqueConstraint(fields=["membership", "gateway"], name="vpn_member_once")]
 
     def __str__(self) -> str:
-        return f"{self.person} at {self.gateway}"
+        return f"{self.membership.person} at {self.gateway}"
