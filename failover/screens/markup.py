@@ -13,9 +13,10 @@ from itertools import cycle
 from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from ampdr import clock
 from ampdr.lifecycle import State
 from ampdr.templatetags.ampdr import age, ago, day, duration, pill, route, vm_icon, when, whole
-from failover.screens.row import Way
+from failover.screens.row import Way, readiness
 from failover.screens.security import Column, Part
 from inventory.models import VM, Role
 from replication.views.chart import rpo_line
@@ -131,9 +132,11 @@ def _rpo(vm: VM) -> str:
 def _tested(vm: VM) -> str:
     if vm.role == Role.TEST:
         return "running now"
-    if tested := (vm.original and vm.original.last_test_at) or vm.last_test_at:
-        return day(tested)
-    return NONE if vm.group == "unprotected" else "never"
+    tested, state = (vm.original or vm).last_test_at, readiness(vm, clock.now())
+    if tested is None:
+        return NONE if vm.group == "unprotected" else state.word
+    words = f"{day(tested)} · {state.word}"
+    return f'<span class="txt-{state.tone}">{words}</span>' if state.tone in ("warn", "bad") else words
 
 
 def _way(line: Line) -> str:

@@ -30,7 +30,7 @@ SIZE = 50
 ORDER = ("rank", "name_key", "family", "role")
 LONGEST = 120
 # What lists and the API tell of a stand-in's original; the other columns of the joined row stay unread.
-OF_ORIGINAL = ("id", "uuid", "site", "last_test_at")
+OF_ORIGINAL = ("id", "uuid", "site", "last_test_at", "last_test_result", "resized_at")
 UNREAD = [f"original__{field.name}" for field in VM._meta.concrete_fields if field.name not in OF_ORIGINAL]
 _signer = Signer(sep=".", salt="place in a list")
 

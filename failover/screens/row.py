@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.urls import reverse
@@ -10,6 +11,7 @@ from django.urls import reverse
 from accounts.models import Permission
 from ampdr.lifecycle import Actor, State
 from failover.lifecycle import FAILOVER
+from failover.models import TestResult
 from inventory.models import PROTECTIONS, VM, Role
 
 LIVE = State("live", "Live failover", "live", "arrow-right-left")
@@ -20,6 +22,17 @@ TOLD_ON_STAND_IN = ("terminating", "termination_failed")
 REPLICATED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
 LAST = "the-last-part"
 BEING_ORDERED = ("ordered", "provisioning", "needs_input", "outcome_unknown", "late", "failed")
+
+TEST_TELLS_FOR = timedelta(days=90)  # after which a VM is to be tested again
+NEVER = State("never", "never", "off", "circle-dashed")
+OVERDUE = State("overdue", "overdue", "warn", "calendar-clock")
+CHANGED = State("changed", "changed since test", "warn", "triangle-alert")
+RESULTS: dict[str, State] = {
+    TestResult.PASSED: State("passed", "passed", "ok", "circle-check"),
+    TestResult.REMARKS: State("remarks", "remarks", "info", "info"),
+    TestResult.FAILED: State("failed", "failed", "bad", "octagon-alert"),
+    "": State("tested", "tested", "off", "flask-conical"),  # nobody said how it went
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,21 @@ def pills(vm: VM) -> list[State]:
     kind = {Role.LIVE.value: LIVE, Role.TEST.value: TEST}.get(vm.role) or PROTECTIONS[vm.protection]
     told = TOLD_ON_ORIGINAL if vm.role == Role.PRIMARY else TOLD_ON_STAND_IN
     return [kind, FAILOVER.states[vm.failover_state]] if vm.failover_state in told else [kind]
+
+
+def readiness(vm: VM, now: datetime) -> State:
+    """What the last test says of this VM now: whoever shows it asks for Read Server Replication first. A stand-in's is
+    its original's."""
+    one = vm.original or vm
+    if one.last_test_at is None:
+        return NEVER
+    if one.last_test_result == TestResult.FAILED:
+        return RESULTS[TestResult.FAILED]
+    if one.resized_at and one.resized_at > one.last_test_at:
+        return CHANGED
+    if now - one.last_test_at > TEST_TELLS_FOR:
+        return OVERDUE
+    return RESULTS[one.last_test_result]
 
 
 def location(vm: VM) -> str:

@@ -92,6 +92,7 @@ def protection(actor: Actor, vm: VM, over: str) -> dict[str, Any]:
     found = list(lines.select_related("ticket", "launch").order_by(RUNNING_FIRST, "-pk")[:10])
     return {
         "pills": row.pills(vm), "course": row.course(vm), "replication": replication,
+        "readiness": row.readiness(vm, clock.now()),
         "behind": vm.newest_point_at is not None and clock.now() - vm.newest_point_at > vm.rpo_target,
         "points": list(points.order_by("-at")[:10]) if replication else (),
         "rpo": rpo_chart(replication, vm.name, over) if replication and vm.role != Role.TEST else None,

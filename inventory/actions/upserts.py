@@ -275,10 +275,11 @@ class _Call:
             return
         news = _news([(vms[key], becomes) for key, becomes in changed.items()])
         for key, becomes in changed.items():
-            for name, value in becomes.items():
+            sized = {"resized_at": self.change.at} if key in news.get("vm.resized", ()) else {}
+            for name, value in (becomes | sized).items():
                 setattr(vms[key], name, value)
         written = [vms[key] for key in sorted(changed)]
-        columns = sorted(set().union(*changed.values()))
+        columns = sorted({"resized_at"}.union(*changed.values()))
         VM.objects.bulk_create(
             written, batch_size=listing.AT_ONCE, update_conflicts=True, unique_fields=["uuid"], update_fields=columns
         )
