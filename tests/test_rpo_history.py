@@ -161,8 +161,9 @@ def test_a_pause_ends_what_counts_and_two_of_them_count_nothing_between(copies: 
     mine = Replication.objects.filter(pk=copies[0].pk)
     mine.update(newest_point_at=hour, protected_at=hour)
     for paused, resumed in ((1, 10), (11, 15)):
-        end_gaps(mine, hour + timedelta(hours=paused))
-        mine.update(paused_at=hour + timedelta(hours=paused), resumed_at=hour + timedelta(hours=resumed))
+        mine.update(paused_at=hour + timedelta(hours=paused))
+        end_gaps(mine)
+        mine.update(resumed_at=hour + timedelta(hours=resumed))
     bring((copies[0], [hour + timedelta(hours=16)]))
     told = {moment: 3600 for n in (0, 10, 15) if (moment := hour + timedelta(hours=n))}
     assert history(copies[0], RpoHistory.Span.HOUR) == told

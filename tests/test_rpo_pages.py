@@ -83,7 +83,7 @@ def test_while_paused_nothing_counts(web: VM) -> None:
     paused = now - timedelta(hours=3)
     Replication.objects.update(paused_at=paused, newest_point_at=paused - timedelta(minutes=30))
     RpoHistory.objects.all().delete()
-    end_gaps(Replication.objects.all(), paused)
+    end_gaps(Replication.objects.all())
     of = Replication.objects.get()
     of.__dict__["state"] = "paused"
     values = rpo_series(of).values

@@ -26,7 +26,7 @@ from replication.models import Replication
 from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress, Request, Result, Unreachable
 from replication.providers.sites import provider_of
-from replication.tasks import Answers, ProviderDuty, end_gaps
+from replication.tasks import CALM, Answers, ProviderDuty, end_gaps
 
 # ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
 
@@ -144,6 +144,8 @@ class Carry(ProviderDuty):
             waiting.update(claim=None, next_step_at=clock.db_now(work.pause_after(0)), last_error=silence)
         elif others:
             super().unknown(change, others, silence)
+            halted = self.rows.filter(pk__among=[row.pk for row in others], waiting_on=WaitingOn.SUPPORT)
+            halted.update(flag="outcome_unknown")  # a provider that forgets keys: Support settles it
 
     def raise_generation(self, rows: list[Any]) -> None:
         super().raise_generation([row for row in rows if row.verb != Ask.FENCE])
@@ -203,8 +205,7 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     if live:
         vms = list(lines.values_list("vm", flat=True))
         protected = Replication.objects.filter(vm_id__among=vms, state="protected")
-        end_gaps(protected, change.at)
-        change.fire(protected, "pause", paused_at=change.at, next_step_at=None, claim=None, flag="")
+        change.fire(protected, "pause", paused_at=change.at, next_step_at=change.at + CALM, claim=None, flag="")
     rows = fire(change, lines, "run", listed, **NOTHING_TO_DO, running_at=change.at)
     if live:
         lines.filter(fenced="pending").update(**fresh(Ask.FENCE, F("source")))
@@ -269,7 +270,8 @@ def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     live = rows[0].kind == Kind.LIVE
     if live:
         paused = Replication.objects.filter(vm_id__among=vms_of(rows), state="paused")
-        due: dict[str, Any] = {"next_step_at": Value(change.at) + F("rpo_target"), "flag": "resynchronising"}
+        end_gaps(paused.exclude(next_step_at=None))  # what was paused a moment ago alone
+        due = {"next_step_at": Value(change.at) + F("rpo_target"), "claim": None, "flag": "resynchronising"}
         change.fire(paused, "resume", resumed_at=change.at, **due)
         _tally(change, rows, "running", -1)
     remove(change, VM.objects.filter(made_by__among=list(lines.values_list("uuid", flat=True))))

@@ -76,8 +76,9 @@ def _numbered(span: RpoHistory.Span, kept: str = "maxima") -> QuerySet[RpoHistor
 
 
 def open_gaps(replication: Replication, now: datetime) -> list[Gap]:
-    """What no point has ended yet, up to now; while paused, nothing is open."""
-    return gaps_until(replication, [now]) if replication.state == "protected" else []
+    """What no point has ended yet, up to now; while paused, up to then: that may not be written yet."""
+    until = {"protected": now, "paused": replication.paused_at}.get(replication.state)
+    return gaps_until(replication, [until]) if until else []
 
 
 def _ending_at(end: int, maxima: Maxima, last: int) -> Maxima:

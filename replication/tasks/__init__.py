@@ -3,17 +3,19 @@
 from replication.tasks.asking import Answers, ProviderDuty, ask, keys_of
 from replication.tasks.history import end_gaps
 from replication.tasks.listing import UNPROTECTED, list_as, list_lines
-from replication.tasks.points import Collect, RaiseFlags, caught_up, prune, watch
+from replication.tasks.points import CALM, Collect, EndGaps, RaiseFlags, caught_up, prune, watch
 from replication.tasks.promise import KeepPromise
 from replication.tasks.provisioning import ANEW, SETTLED, Accept, Provision
 
 __all__ = [
     "ANEW",
+    "CALM",
     "SETTLED",
     "UNPROTECTED",
     "Accept",
     "Answers",
     "Collect",
+    "EndGaps",
     "KeepPromise",
     "ProviderDuty",
     "Provision",

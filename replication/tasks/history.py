@@ -43,8 +43,8 @@ class Stands(Protocol):
 def gaps_until(stands: Stands, moments: Iterable[datetime]) -> list[Gap]:
     """The gaps from the newest point that is known to each of these moments; what isn't later than it is left out.
 
-    Nothing counts before the replication was protected, nor before it was resumed: what counted until it was paused was
-    written then (`end_gaps`).
+    Nothing counts before the replication was protected, nor before it was resumed: what counted until it was paused is
+    written before that (`end_gaps`).
     """
     told = sorted(moment.timestamp() for moment in moments)
     since = (stands.newest_point_at, stands.protected_at, stands.resumed_at)
@@ -82,9 +82,10 @@ def beginning_of(span: int, length: int) -> datetime:
     return datetime.fromtimestamp(span * length, UTC)
 
 
-def end_gaps(replications: QuerySet[Replication], moment: datetime) -> None:
-    """They pause at this moment: what no point has ended yet is written up to here."""
-    record({row.pk: gaps_until(row, [moment]) for row in replications.values_list("pk", *STANDS, named=True)})
+def end_gaps(replications: QuerySet[Replication]) -> None:
+    """They are paused: what no point has ended is written up to when that was. Until then charts reckon it."""
+    rows = replications.exclude(paused_at=None).values_list("pk", "paused_at", *STANDS, named=True)
+    record({row.pk: gaps_until(row, [row.paused_at]) for row in rows})
 
 
 def record(gaps: Mapping[int, Sequence[Gap]]) -> None:

@@ -18,11 +18,12 @@ from inventory.models import VM
 from replication.models import PointFeed, RecoveryPoint, Replication
 from replication.providers.base import Points, Unreachable
 from replication.providers.sites import provider_of
-from replication.tasks.history import STANDS, gaps_until, record
+from replication.tasks.history import STANDS, end_gaps, gaps_until, record
 from replication.tasks.listing import list_as
 
 log = logging.getLogger("replication.points")
 POINTS_EVERY = timedelta(seconds=15)
+CALM = timedelta(minutes=1)  # after a live failover runs; its workers have other things to do first
 
 
 @work.register
@@ -46,6 +47,20 @@ class RaiseFlags(Duty):
         if wrong:
             flag_of_vm = Replication.objects.filter(vm=OuterRef("pk")).exclude(state="stopped").values("flag")
             list_as(change, [vm for _, vm, _ in wrong], Subquery(flag_of_vm[:1]))
+
+
+@work.register
+class EndGaps(Duty):
+    """What counted until a live failover paused it comes into its history when the rush is over."""
+
+    name, model, priority = "end gaps", Replication, 70
+
+    def due(self) -> QuerySet[Replication]:
+        return super().due().filter(state="paused")
+
+    def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
+        end_gaps(mine)
+        mine.update(next_step_at=None, claim=None)
 
 
 def watch(sites: set[str]) -> None:
