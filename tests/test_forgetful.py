@@ -12,7 +12,7 @@ from accounts.activity import faults
 from accounts.models import Activity, Head
 from ampdr import clock, work
 from ampdr.work import claim, perform
-from failover.actions import retry
+from failover.actions import settle
 from failover.models import Failover
 from inventory.models import VM
 from replication.models import Replication
@@ -121,7 +121,7 @@ def test_a_look_that_was_not_answered_is_repeated(cast: Cast, forgets: Forget, m
     assert row.state == "protected" and doubled(ledger_path()) == []
 
 
-def test_support_sets_it_going(cast: Cast, forgets: Forget) -> None:
+def test_support_settles_it(cast: Cast, forgets: Forget) -> None:
     """Support has looked and says: not done. Only then it is sent again."""
     [vm] = make_vms(cast.northwind, cast.sites["DFW01"], ["web-01"])
     protect(cast, [vm])
@@ -131,7 +131,7 @@ def test_support_sets_it_going(cast: Cast, forgets: Forget) -> None:
     work.drive()
     line = Failover.objects.get()
     assert (line.state, line.waiting_on, line.next_step_at) == ("starting", "support", None)
-    retry(cast.actor("mary"), line)
+    settle(cast.actor("mary"), line, False, "Nothing was made there")
     work.drive()
     assert states(ticket) == ["running"] and doubled(ledger_path()) == []
 

@@ -53,6 +53,7 @@ WORDS: dict[str, str] = {
     "failover.end": "terminated it",
     "failover.confirmed": "confirmed that it works",
     "failover.set_going": "set it going again",
+    "failover.settled": "settled the outcome that was unknown",
     "failover.source_silent": "found the source silent, went on unplanned",
     "failover.fenced": "stopped the source and barred it from starting",
     "failover.outcome_unknown": "couldn't tell the outcome, Support looks into it",

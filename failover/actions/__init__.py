@@ -4,9 +4,7 @@ from failover.actions.decisions import (
     Check,
     approve,
     checks,
-    give_up,
     reject,
-    retry,
     version_of,
     why_not_approver,
 )
@@ -20,6 +18,7 @@ from failover.actions.requests import (
     need_read,
     request_failover,
 )
+from failover.actions.settling import give_up, retry, settle, tries_of
 from failover.tasks.words import Lines, lines_of, ticket_word
 
 __all__ = [
@@ -41,7 +40,9 @@ __all__ = [
     "request_failover",
     "request_termination",
     "retry",
+    "settle",
     "ticket_word",
+    "tries_of",
     "version_of",
     "why_not_approver",
     "withdraw",

@@ -1,11 +1,10 @@
-"""What Support decides: approve, reject, and for a line that failed, retry or give up."""
+"""What Support decides: approve or reject, and what must hold for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils.text import get_text_list
 
 from accounts.actions import enter
@@ -13,13 +12,12 @@ from accounts.actions.second_factor import need_fresh, proof_of
 from accounts.models import Membership, forbid_customer
 from ampdr import clock, work
 from ampdr.errors import Conflict, Forbidden, Invalid, Refusal
-from ampdr.lifecycle import Actor, Change, changes, journal
+from ampdr.lifecycle import Actor, changes, journal
 from ampdr.work import fresh
 from failover.actions.requests import need_listing
-from failover.models import Failover, Kind, Ticket
-from failover.tasks import fire, retell
+from failover.models import Failover, Ticket
+from failover.tasks import retell
 from replication.models import RecoveryPoint
-from replication.providers.base import Kind as Ask
 
 
 def approve(actor: Actor, ticket: Ticket, reason: str, version: str) -> None:
@@ -31,7 +29,7 @@ def approve(actor: Actor, ticket: Ticket, reason: str, version: str) -> None:
     forbid_customer(actor)
     _need_another(actor, ticket, "approve")
     need_fresh(actor)
-    _need_reason(reason)
+    need_reason(reason)
     _check_version(ticket, version)
     decide(actor, ticket, "approve", reason)
 
@@ -55,12 +53,12 @@ def reject(actor: Actor, ticket: Ticket, reason: str, version: str) -> None:
     forbid_customer(actor)
     _need_another(actor, ticket, "reject")
     need_fresh(actor)
-    _need_reason(reason)
+    need_reason(reason)
     _check_version(ticket, version)
     decide(actor, ticket, "reject", reason)
 
 
-def _need_reason(reason: str) -> None:
+def need_reason(reason: str) -> None:
     if not reason.strip():
         raise Invalid("Say why. The customer reads it.", fields={"reason": ["Say why. The customer reads it."]})
 
@@ -164,42 +162,3 @@ def _check_end(ticket: Ticket) -> Check:
     if ticket.ends_at and ticket.ends_at <= clock.now():
         return Check("end_passed", False, "The end date of this test has passed.")
     return Check("end_passed", True, "The test's end date lies ahead")
-
-
-def retry(actor: Actor, failover: Failover) -> None:
-    """Support tries a failed start or termination again, or sets going what waits for Support."""
-    forbid_customer(actor)
-    with changes(actor) as change:
-        one = Failover.objects.filter(pk=failover.pk)
-        again = {"generation": F("generation") + 1}
-        if failover.state == "start_failed":
-            fire(change, one, "retry_start", **_start_again(failover), **again)
-        elif failover.state == "termination_failed":
-            fire(change, one, "retry_termination", **fresh(Ask.STOP, F("target")), **again)
-        else:
-            _set_going(change, one)
-        work.ring()
-
-
-def _start_again(failover: Failover) -> dict[str, Any]:
-    """Where a retried start goes on: at the fence only if the source was neither barred nor found silent."""
-    if failover.kind == Kind.TEST:
-        return fresh(Ask.START_TEST, F("target"))
-    return fresh(Ask.START_LIVE, F("target")) if failover.fenced else fresh(Ask.FENCE, F("source"))
-
-
-def _set_going(change: Change, one: QuerySet[Failover]) -> None:
-    waiting = one.filter(waiting_on="support").exclude(verb="").order_by("pk").select_for_update(no_key=True)
-    if not waiting.values_list("pk", flat=True):
-        raise Conflict("It doesn't wait for Support. Look again: nothing was done.")
-    one.update(next_step_at=clock.db_now(), waiting_on="", refusals=0, attempts=0)
-    change.note(one, "failover.set_going")
-
-
-def give_up(actor: Actor, failover: Failover, reason: str) -> None:
-    """Support gives a failed start up: what was made is removed, and a barred source is released."""
-    forbid_customer(actor)
-    _need_reason(reason)
-    with changes(actor, reason.strip()) as change:
-        fire(change, Failover.objects.filter(pk=failover.pk), "give_up", **fresh(Ask.STOP, F("target")))
-        work.ring()

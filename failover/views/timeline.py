@@ -154,6 +154,7 @@ _WORDS: dict[str, tuple[str, str, str]] = {
     "end": ("off", "circle-x", "Terminated"),
     "outcome_unknown": ("warn", "triangle-alert", "Outcome unknown: Support looks into it"),
     "set_going": ("info", "rotate-ccw", "Support set it going again"),
+    "settled": ("info", "check", "Support settled what the provider could not tell"),
 }
 _REASONED = ("fail_start", "fail_termination", "terminate", "give_up")
 
