@@ -9,6 +9,7 @@ from failover.actions.decisions import (
     why_not_approver,
 )
 from failover.actions.endings import confirm, refuse_nothing_to_end, request_termination, withdraw
+from failover.actions.extending import latest_end, refuse_nothing_to_extend, request_extension
 from failover.actions.requests import (
     TEST_DAYS,
     TEST_DAYS_AT_MOST,
@@ -18,6 +19,7 @@ from failover.actions.requests import (
     need_read,
     request_failover,
 )
+from failover.actions.results import record_result, refuse_no_result
 from failover.actions.settling import give_up, retry, settle, tries_of
 from failover.tasks.words import Lines, lines_of, ticket_word
 
@@ -31,12 +33,17 @@ __all__ = [
     "checks",
     "confirm",
     "give_up",
+    "latest_end",
     "lines_of",
     "listed_names",
     "need_listing",
     "need_read",
+    "record_result",
+    "refuse_no_result",
     "refuse_nothing_to_end",
+    "refuse_nothing_to_extend",
     "reject",
+    "request_extension",
     "request_failover",
     "request_termination",
     "retry",

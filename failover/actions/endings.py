@@ -17,20 +17,20 @@ from ampdr.sets import insert_select
 from failover.actions.decisions import decide
 from failover.actions.requests import need_listing, need_proof, need_session, refuse_fields, wrong_site_code
 from failover.models import Failover, Kind, Named, Ticket
-from failover.tasks import open_for, retell
+from failover.tasks import first_step, open_for, retell
 
 TERMINABLE = ("running", "termination_failed")
 
 
 def withdraw(actor: Actor, ticket: Ticket, reason: str = "") -> None:
     """Takes back a request that waits for Support. Any authorized user of the account may."""
-    _need_mine(actor, ticket)
+    need_mine(actor, ticket)
     if ticket.kind == Kind.LIVE or (ticket.about and ticket.about.kind == Kind.LIVE):
         need_session(actor, "Withdrawing it")
     decide(actor, ticket, "withdraw", reason)
 
 
-def _need_mine(actor: Actor, ticket: Ticket) -> None:
+def need_mine(actor: Actor, ticket: Ticket) -> None:
     """The doors read tickets of the actor's account alone; a door that forgets it meets this second wall."""
     need_listing(actor)
     if ticket.account_id != actor.account_id:
@@ -39,7 +39,7 @@ def _need_mine(actor: Actor, ticket: Ticket) -> None:
 
 def confirm(actor: Actor, ticket: Ticket) -> int:
     """The customer says that the failover VMs work: a fact in the record, and nothing else. Returns how many."""
-    _need_mine(actor, ticket)
+    need_mine(actor, ticket)
     with changes(actor) as change:
         lines = Failover.objects.filter(ticket=ticket, state="running", confirmed_at=None).order_by("pk")
         keys = list(lines.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
@@ -70,7 +70,7 @@ def request_termination(actor: Actor, ticket: Ticket, reason: str, site_code: st
     Raises Forbidden (of a live one also: `second_factor_needed`), Invalid (a live one wants a reason and the primary
     site's code) and Conflict: `nothing_runs`, `already_requested`, naming the first.
     """
-    _need_mine(actor, ticket)
+    need_mine(actor, ticket)
     if ticket.kind == Kind.LIVE:
         need_proof(actor, "The termination of a live failover", key)
     try:
@@ -91,7 +91,7 @@ def _request_once(change: Change, actor: Actor, about: Ticket, said: tuple[str, 
     ticket = Ticket.objects.create(
         number=next_number("FO"), account_id=about.account_id, kind=Kind.TERMINATE, about=about, source=about.source,
         target=about.target, vm_count=running, reason=reason, requested_by_id=actor.person_id or 0,
-        requested_at=change.at,
+        requested_at=change.at, next_step_at=first_step(Kind.TERMINATE, change.at),
     )  # fmt: skip
     named = Failover.objects.filter(ticket=about, state__in=TERMINABLE).order_by("pk")
     ticket.vm_count = insert_select(Named, ["ticket", "failover"], named.values_list(Value(ticket.pk), F("pk")))
@@ -120,7 +120,7 @@ def refuse_nothing_to_end(about: Ticket) -> int:
     count = running.count()
     if not count:
         raise Conflict(f"Nothing of {about.number} runs now.", code="nothing_runs", ticket=about.number)
-    if Named.objects.filter(failover__in=running, waiting=True).exists():
+    if Named.objects.filter(failover__in=running, kind=Kind.TERMINATE, waiting=True).exists():
         raise _already_requested(about)
     return count
 

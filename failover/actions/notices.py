@@ -57,7 +57,8 @@ def ended(event: Happened) -> Iterator[Letter]:
     ticket = _ticket(event)
     lines = Failover.objects.filter(ticket=ticket)
     counts = _counted(lines.filter(state__in=("terminating", "termination_failed", "terminated")))
-    named = Named.objects.filter(failover__ticket=ticket, waiting=True, ticket__state="approved")
+    ending = {"kind": Kind.TERMINATE, "waiting": True, "ticket__state": "approved"}
+    named = Named.objects.filter(failover__ticket=ticket, **ending)
     due = lines.filter(state="running", kind=Kind.TEST, ends_at__lte=clock.now())
     if counts["moving"] or named.exists() or due.exists():
         return

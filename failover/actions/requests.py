@@ -23,7 +23,7 @@ from ampdr.numbers import next_number
 from ampdr.sets import insert_select
 from failover.lifecycle import FAILOVER, OPEN
 from failover.models import Failover, Kind, Ticket
-from failover.tasks import open_for, tell
+from failover.tasks import first_step, open_for, tell
 from inventory.models import VM
 from replication.models import RecoveryPoint, Replication
 
@@ -135,7 +135,7 @@ def _request_once(change: Change, actor: Actor, wish: Wish, vms: QuerySet[VM], k
     ticket = Ticket.objects.create(
         number=next_number("FO"), account_id=actor.account_id or 0, kind=wish.kind, source=source, target=target,
         vm_count=vms.count(), point_at=wish.point_at, ends_at=_end_of(wish), reason=wish.reason.strip(),
-        requested_by_id=actor.person_id or 0, requested_at=change.at,
+        requested_by_id=actor.person_id or 0, requested_at=change.at, next_step_at=first_step(wish.kind, change.at),
     )  # fmt: skip
     _add_lines(ticket, vms)
     proof = proof_of(actor) if wish.kind == Kind.LIVE else {}

@@ -201,7 +201,7 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     """Running. Live: the original is hidden, the stand-in takes its place, replication pauses."""
     _record_launches(change, lines, progress)
     live = lines.filter(kind=Kind.LIVE).exists()
-    listed = {"shown": False, "protection": "paused"} if live else {"last_test_at": change.at}
+    listed = {"shown": False, "protection": "paused"} if live else {"last_test_at": change.at, "last_test_result": ""}
     if live:
         vms = list(lines.values_list("vm", flat=True))
         protected = Replication.objects.filter(vm_id__among=vms, state="protected")

@@ -16,7 +16,7 @@ from django.db.models import Aggregate, Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Length
 
 from ampdr.lifecycle import State
-from failover.lifecycle import OPEN
+from failover.lifecycle import OPEN, SHOWN
 from failover.models import Failover, Kind, Named, Ticket
 from notices.actions import lock_conversations, open_for_ticket, show_words
 
@@ -24,6 +24,7 @@ FAILING_OVER = State("failing_over", "Failing over", "info", "loader-circle")
 TERMINATING = State("terminating", "Terminating", "info", "loader-circle")
 RUNNING = State("running", "Running", "info", "circle-check")
 PLEASE_CONFIRM = State("running", "Running, please confirm", "info", "circle-check")
+EXTENDED = State("extended", "Extended", "ok", "circle-check")
 CONFIRMED = State("confirmed", "Running, confirmed", "ok", "circle-check")
 FAILED = State("failed", "Failed", "bad", "octagon-alert")
 TERMINATED = State("terminated", "Terminated", "off", "circle-x")
@@ -41,6 +42,10 @@ class Lines:
     loss_seconds: float | None = None  # the most that one of them lost
     oldest_point: datetime | None = None  # of the recovery points that were used
     newest_point: datetime | None = None
+    ends_at: datetime | None = None  # of a test: the last one's end date, which an extension moves
+    two_places: int = 0  # how many run at both sites
+    unknown: int = 0  # of how many the outcome of a step is unknown
+    unfenced: int = 0  # how many run while their source isn't barred from starting yet
     stir: int = 0  # what moves while no state does
 
     def count(self, state: str, n: int, confirmed: int) -> None:
@@ -50,10 +55,13 @@ class Lines:
 
     def add(self, state: str, n: int, confirmed: int, *sums: Any) -> None:
         """The lines in one state, with what a page tells of them besides."""
-        last, loss, oldest, newest, stir = sums
+        last, loss, oldest, newest, ends, places, unknown, unfenced, stir = sums
         self.count(state, n, confirmed)
         self.running_at, self.loss_seconds = _most(self.running_at, last), _most(self.loss_seconds, loss)
         self.oldest_point, self.newest_point = _least(self.oldest_point, oldest), _most(self.newest_point, newest)
+        self.ends_at = _most(self.ends_at, ends)
+        self.two_places, self.unknown = self.two_places + places, self.unknown + unknown
+        self.unfenced += unfenced if state in SHOWN else 0
         self.stir += stir
 
     def any(self, *states: str) -> bool:
@@ -77,6 +85,8 @@ def ticket_word(ticket: Ticket, lines: Lines) -> State:
     """
     if ticket.state != "approved":
         return ticket.shown_state
+    if ticket.kind == Kind.EXTEND:
+        return EXTENDED
     counts, total = lines.counts, lines.counts.total()
     base = _of_termination(lines) if ticket.kind == Kind.TERMINATE else _of_failover(ticket.kind, lines)
     failed = sum(counts[state] for state in FAILURES)
@@ -115,7 +125,7 @@ def _dress(base: State, failed: int, dropped: int) -> tuple[str, str]:
 
 
 def lines_of(tickets: Collection[int]) -> defaultdict[int, Lines]:
-    """The lines of these tickets (by key), counted, in one statement; those of a termination are what it names."""
+    """The lines of these tickets (by key), counted, in one statement; tickets of others' lines name theirs."""
     found: defaultdict[int, Lines] = defaultdict(Lines)
     for ticket, state, *sums in _summed(tickets, _sums):
         found[ticket].add(state, *sums)
@@ -138,6 +148,9 @@ def _sums(road: str) -> dict[str, Aggregate]:
     return _counts(road) | {
         "last": Max(f"{road}running_at"), "loss": Max(f"{road}launch__loss_seconds"),
         "oldest": Min(f"{road}launch__point_at"), "newest": Max(f"{road}launch__point_at"),
+        "ends": Max(f"{road}ends_at"), "places": Count("pk", filter=Q(**{f"{road}flag": "two_places"})),
+        "unknown": Count("pk", filter=Q(**{f"{road}flag": "outcome_unknown"})),
+        "unfenced": Count("pk", filter=Q(**{f"{road}fenced": "pending"})),
         "stir": Sum(stir + 100003 * Length(f"{road}last_error")),
     }  # fmt: skip
 
@@ -162,10 +175,10 @@ def open_for(ticket: Ticket) -> None:
 
 
 def subject_of(ticket: Ticket) -> str:
-    """ "Live failover of 3 VMs to PHX01"; a termination says of which ticket."""
+    """ "Live failover of 3 VMs to PHX01"; a termination or extension says of which ticket."""
     vms = f"{ticket.vm_count:,} VM{'' if ticket.vm_count == 1 else 's'}"
     if ticket.about:
-        return f"Termination of {ticket.about.number}, {vms}"
+        return f"{ticket.get_kind_display()} of {ticket.about.number}, {vms}"
     return f"{ticket.get_kind_display()} of {vms} to {ticket.target}"
 
 
