@@ -93,7 +93,7 @@ def chart(name: str, title: str, ages: Ages, target: timedelta, shades: Sequence
         name=name, title=title, description=described(ages, goal, shades), unit=UNITS[unit],
         grid=[(_y(n * step, step), n * step // unit) for n in range(GRID + 1)],
         target_y=_y(goal, step), target=f"target {duration(goal)}", lines=[" ".join(points) for points in drawn],
-        areas=[_area(points) for points in drawn], shades=list(_shaded(ages, shades)), ticks=list(_ticks(ages)),
+        areas=[_area(points) for points in drawn], shades=list(_shaded(ages, shades)), ticks=list(ticks(ages)),
         rows=list(_table(ages, shades)), marked=bool(shades),
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ def _shaded(ages: Ages, shades: Sequence[Shade]) -> Iterator[dict[str, object]]:
         }  # fmt: skip
 
 
-def _ticks(ages: Ages) -> Iterator[dict[str, object]]:
+def ticks(ages: Ages) -> Iterator[dict[str, object]]:
     """Five moments in the reader's zone."""
     long = ages.ends_at - ages.begins_at
     for n in range(TICKS):
