@@ -1,4 +1,4 @@
-"""Support's door to sites, virtual machines and outages."""
+"""Support's door to sites, virtual machines, SSL/VPN and outages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import QuerySet, URLField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -22,9 +22,9 @@ from ampdr.errors import Absent, Conflict, Forbidden, Invalid
 from ampdr.lifecycle import State
 from ampdr.templatetags.ampdr import duration, pill, when
 from ampdr.views import refusal_page
-from inventory.actions import Counts, affected, close, declare, save_site, update
+from inventory.actions import Counts, affected, close, declare, save_client, save_gateway, save_site, update
 from inventory.forms import NewOutage, Over
-from inventory.models import GROUPS, VM, Outage, Site
+from inventory.models import GROUPS, VM, Outage, Site, VpnClient, VpnGateway, VpnMember
 
 FEW = 50
 OPEN, OVER = State("open", "Open", "bad", "octagon-alert"), State("over", "Over", "ok", "circle-check")
@@ -89,6 +89,67 @@ class VMAdmin(Shelf):
     @admin.display(description="Protection")
     def group_word(self, vm: VM) -> str:
         return GROUPS[vm.group].word if vm.group in GROUPS else "Hidden"
+
+
+# ---- SSL/VPN ---------------------------------------------------------------------------------------------------------
+
+
+class Kept(Shelf):
+    """What whoever's group may adds and changes; what a row is of stays as it is: members and profiles hang on it."""
+
+    identity: tuple[str, ...] = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "add")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may(request, "change")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.identity if obj else ()
+
+
+@admin.register(VpnGateway)
+class VpnGatewayAdmin(Kept):
+    list_display = ("name", "host", "port")
+    list_select_related = ("site",)
+    ordering = ("site__code", "recovery")
+    fields = ("site", "recovery", "host", "port")
+    identity = ("site", "recovery")
+
+    def save_model(self, request: HttpRequest, obj: VpnGateway, form: Any, change: Any) -> None:
+        save_gateway(staff(request), obj)
+
+
+@admin.register(VpnClient)
+class VpnClientAdmin(Kept):
+    list_display = ("__str__", "gateway", "generation", "version", "download_url")
+    list_select_related = ("gateway__site",)
+    ordering = ("gateway__site__code", "gateway__recovery", "system", "generation")
+    fields = ("gateway", "system", "generation", "name", "version", "download_url")
+    identity = ("gateway", "system", "generation")
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
+
+    def save_model(self, request: HttpRequest, obj: VpnClient, form: Any, change: Any) -> None:
+        save_client(staff(request), obj)
+
+
+@admin.register(VpnMember)
+class VpnMemberAdmin(Shelf):
+    """To look at: customers let their own people in and out."""
+
+    list_display = ("person", "account", "gateway", "last_used_at")
+    list_filter = (OfAccount,)
+    list_select_related = ("membership__person", "membership__account", "gateway__site")
+    ordering = ("-pk",)
+
+    @admin.display(description="Person")
+    def person(self, member: VpnMember) -> str:
+        return member.membership.person.name
+
+    @admin.display(description="Account")
+    def account(self, member: VpnMember) -> str:
+        return member.membership.account.name
 
 
 # ---- Outages ---------------------------------------------------------------------------------------------------------

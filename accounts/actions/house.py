@@ -38,7 +38,10 @@ SUPPORT_MAY: Rights = {
         "view_authorizeduser", "add_authorizeduser", "change_authorizeduser",
         "view_factorreset", "change_factorreset",
     ),
-    "inventory": ("view_site", "view_vm", "view_outage", "add_outage", "change_outage"),
+    "inventory": (
+        "view_site", "view_vm", "view_outage", "add_outage", "change_outage",
+        "view_vpngateway", "view_vpnclient", "view_vpnmember",
+    ),
     "notices": ("view_conversation", "add_conversation", "change_conversation", "view_notice", "change_notice"),
     "replication": ("view_order", "change_order", "view_replication", "change_replication", "view_servicelevel"),
     "failover": ("view_ticket", "change_ticket"),
@@ -48,13 +51,19 @@ LEAD_MAY_TOO: Rights = {
         "add_account", "add_person", "add_membership", "change_membership", "view_invitation", "add_invitation",
         "change_invitation", "add_factorreset",
     ),
-    "inventory": ("change_site",),
+    "inventory": (
+        "change_site", "add_vpngateway", "change_vpngateway", "add_vpnclient", "change_vpnclient",
+    ),
     "replication": ("add_servicelevel", "change_servicelevel"),
     "failover": ("add_ticket",),  # by phone, on behalf of a listed person
 }  # fmt: skip
 OPERATOR_MAY: Rights = {
     "accounts": ("view_account", "view_machinetoken", "add_machinetoken", "change_machinetoken", "view_activity"),
-    "inventory": ("view_site", "add_site", "change_site", "view_vm"),
+    "inventory": (
+        "view_site", "add_site", "change_site", "view_vm",
+        "view_vpngateway", "add_vpngateway", "change_vpngateway",
+        "view_vpnclient", "add_vpnclient", "change_vpnclient",
+    ),
     "replication": ("view_replication",),
 }  # fmt: skip
 STAFF_MAY: dict[str, tuple[Rights, ...]] = {

@@ -7,7 +7,7 @@ from inventory.actions.outages import close, declare, update
 from inventory.actions.reports import AT_MOST, KINDS, Taken, report
 from inventory.actions.sites import save_site
 from inventory.actions.upserts import AT_ONCE, Feed, Outcome, missing, preview, upsert
-from inventory.actions.vpn import Profiles, profile_count
+from inventory.actions.vpn import Profiles, keepers, let_in, let_out, profile_count, save_client, save_gateway
 
 __all__ = [
     "AT_MOST",
@@ -25,6 +25,9 @@ __all__ = [
     "count_new",
     "declare",
     "keep",
+    "keepers",
+    "let_in",
+    "let_out",
     "make",
     "missing",
     "outages_of",
@@ -33,6 +36,8 @@ __all__ = [
     "relist",
     "remove",
     "report",
+    "save_client",
+    "save_gateway",
     "save_site",
     "update",
     "upsert",

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
 
-from accounts.models import Membership, Person, TenantQuerySet
+from accounts.models import Membership, Person, TenantQuerySet, check_name
 from ampdr import clock
 from inventory.models.machines import Site
+
+# Without it a browser would open what isn't a client's address, or fetch a program over a wire that anybody changes.
+check_https = URLValidator(schemes=["https"], message="An address that begins with https://.")
+check_host = RegexValidator(
+    r"^(?=.{1,120}\Z)(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+\Z",
+    "The name of a host, in small letters, such as phx01.vpn.example.com.",
+)
 
 
 class VpnGateway(models.Model):
@@ -23,7 +31,7 @@ class VpnGateway(models.Model):
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="gateways")
     recovery = models.BooleanField(default=False, db_default=False)
-    host = models.CharField(max_length=120)
+    host = models.CharField(max_length=120, validators=[check_host], help_text="Such as phx01.vpn.example.com")
     port = models.PositiveIntegerField(
         default=443, db_default=443, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
@@ -55,9 +63,12 @@ class VpnClient(models.Model):
     gateway = models.ForeignKey(VpnGateway, on_delete=models.CASCADE, related_name="clients")
     system = models.CharField(max_length=8, choices=System)
     generation = models.PositiveSmallIntegerField(default=4, db_default=4, choices=[(4, "4"), (3, "3")])
-    name = models.CharField(max_length=80)
-    version = models.CharField(max_length=40, blank=True)
-    download_url = models.URLField(max_length=400, blank=True)
+    name = models.CharField(max_length=80, validators=[check_name])
+    version = models.CharField(max_length=40, blank=True, validators=[check_name])
+    download_url = models.URLField(
+        max_length=400, blank=True, validators=[check_https],
+        help_text="Empty: it is installed from the system's own packages",
+    )  # fmt: skip
 
     class Meta:
         verbose_name = "SSL/VPN client"
@@ -67,6 +78,10 @@ class VpnClient(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} for {self.get_system_display()}"
+
+    def clean(self) -> None:
+        if self.generation == 3 and self.gateway_id and self.gateway.recovery:
+            raise ValidationError({"generation": "A Generation 3 client reaches no recovery environment."})
 
 
 class VpnMemberQuerySet(TenantQuerySet["VpnMember"]):
