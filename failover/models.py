@@ -66,6 +66,7 @@ class Ticket(Stateful, Driven):
     filed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     called_back = models.CharField(max_length=40, blank=True, default="", db_default="")
     reminders = models.PositiveIntegerField(default=0, db_default=0)  # so often Support was reminded of it
+    reminded_at = models.DateTimeField(null=True)  # the last time
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)
     spread_to = models.BigIntegerField(default=0, db_default=0, editable=False)  # key of its last line handed on

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -19,6 +20,7 @@ from ampdr.lifecycle import PORTAL, Change, changes
 from ampdr.work import NOTHING_TO_DO, Duty, WaitingOn, fresh
 from failover.lifecycle import ENDED, FAILOVER, OPEN
 from failover.models import Failover, Kind, Launch
+from failover.tasks.waiting import look_at_once
 from failover.tasks.words import retell
 from inventory.actions import add, relist, remove
 from inventory.models import VM, Role, Site
@@ -27,6 +29,8 @@ from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress, Request, Result, Unreachable
 from replication.providers.sites import provider_of
 from replication.tasks import CALM, Answers, ProviderDuty, end_gaps
+
+REMINDED_BEFORE = timedelta(hours=24)  # a test's people of its end date
 
 # ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
 
@@ -37,6 +41,8 @@ def fire(change: Change, lines: QuerySet[Failover], move: str, listed: Any = Non
     if not rows:
         return rows
     change.finish(retell, {row.ticket_id for row in rows})
+    if move in ("terminate", "end"):
+        look_at_once([row.pk for row in rows])
     state = FAILOVER.moves[move].target
     if state in ENDED:
         tell(change, vms_of(rows))
@@ -211,7 +217,7 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
         lines.filter(fenced="pending").update(**fresh(Ask.FENCE, F("source")))
         _tally(change, rows, "running", 1)
     else:
-        lines.update(next_step_at=F("ends_at"))
+        lines.update(next_step_at=F("ends_at") - REMINDED_BEFORE)
     _add_stand_ins(change, lines)
 
 
@@ -271,8 +277,8 @@ def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     if live:
         paused = Replication.objects.filter(vm_id__among=vms_of(rows), state="paused")
         end_gaps(paused.exclude(next_step_at=None))  # what was paused a moment ago alone
-        due = {"next_step_at": Value(change.at) + F("rpo_target"), "claim": None, "flag": "resynchronising"}
-        change.fire(paused, "resume", resumed_at=change.at, **due)
+        due: dict[str, Any] = {"next_step_at": Value(change.at) + F("rpo_target"), "flag": "resynchronising"}
+        change.fire(paused, "resume", resumed_at=change.at, claim=None, **due)
         _tally(change, rows, "running", -1)
     remove(change, VM.objects.filter(made_by__among=list(lines.values_list("uuid", flat=True))))
     if live:
@@ -295,7 +301,8 @@ _AFTER: dict[tuple[str, str, str], Next] = {
 
 @work.register
 class EndTests(Duty):
-    """A test ends on the end date that was approved with it."""
+    """A test ends on the end date that was approved with it. A day before that its people are reminded of it, or at
+    once where it is nearer; of another date they are reminded anew."""
 
     name, model, priority = "end tests", Failover, 25
 
@@ -303,5 +310,13 @@ class EndTests(Duty):
         return super().due().filter(state="running", kind=Kind.TEST, verb="")
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
+        now = clock.db_now()
         with changes(PORTAL, "Its end date has come") as told:
-            fire(told, mine, "terminate", **fresh(Ask.STOP, F("target")))
+            fire(told, mine.filter(ends_at__lte=now), "terminate", **fresh(Ask.STOP, F("target")))
+        coming = list(mine.filter(ends_at__gt=now).values_list("pk", "reminded_at"))
+        lines = Failover.objects.filter(pk__among=[pk for pk, _ in coming])
+        lines.update(next_step_at=F("ends_at"), claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
+        if new := [pk for pk, reminded in coming if reminded is None]:
+            told_now = Failover.objects.filter(pk__among=new)
+            told_now.update(reminded_at=change.at)
+            change.note(told_now, "failover.ends_soon")

@@ -13,12 +13,12 @@ from ampdr.lifecycle import PORTAL, Change, changes
 from ampdr.work import BATCH, NOTHING_TO_DO, Duty, WaitingOn, fresh
 from failover.lifecycle import STARTED
 from failover.models import Failover, Kind, Named, Ticket
-from failover.tasks.lines import fire
+from failover.tasks.lines import REMINDED_BEFORE, fire
 from failover.tasks.words import retell
 from replication.providers.base import Kind as Ask
 
 START = {Kind.LIVE: Ask.FENCE, Kind.TEST: Ask.START_TEST}
-LOOK_AGAIN = timedelta(seconds=1)
+LOOK_AGAIN, AT_MOST = timedelta(seconds=1), timedelta(seconds=5)  # for tests to end: 1, 2, 4, 5, 5 ... seconds
 
 
 @work.register
@@ -35,7 +35,9 @@ class Spread(Duty):
         step = _APPROVED[Kind(ticket.kind)] if ticket.state == "approved" else _drop_lines
         more = (_let_named_go if ticket.of_others and step is _drop_lines else step)(change, ticket)
         change.finish(retell, [ticket.pk])
-        mine.update(next_step_at=more, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
+        mine.update(
+            next_step_at=more, claim=None, attempts=ticket.attempts, last_error="", waiting_on=WaitingOn.NOBODY
+        )  # fmt: skip
         work.ring()
 
 
@@ -51,11 +53,27 @@ def _start_lines(change: Change, ticket: Ticket) -> Any:
     with changes(PORTAL, f"Live failover {ticket.number} was approved") as told:
         tests = started.filter(vm_id__among=list(taken), kind=Kind.TEST, state="running")
         fire(told, tests, "terminate", **fresh(Ask.STOP, F("target")))
+    _say_why_they_wait({vm: pk for pk, vm in batch.items() if vm in taken})
     ticket.spread_to = max(batch) if len(batch) == BATCH else 0
     ticket.save(update_fields=["spread_to"])
     if ticket.spread_to:
         return clock.db_now()
-    return clock.db_now(LOOK_AGAIN) if lines.exists() else None
+    pause = min(AT_MOST, LOOK_AGAIN * 2 ** min(ticket.attempts, 9))
+    ticket.attempts += 1
+    return clock.db_now(pause) if lines.exists() else None
+
+
+def _say_why_they_wait(held: dict[int, int]) -> None:
+    """A live line waits for what was started of its VM, {VM: line}: where that waits for Support, the line does too."""
+    found: dict[tuple[str, str], list[int]] = {}
+    started = Failover.objects.filter(vm_id__among=list(held), state__in=STARTED).select_related("ticket")
+    for one in started:
+        stuck = one.waiting_on == WaitingOn.SUPPORT or one.state in ("start_failed", "termination_failed")
+        words = f"{one.ticket.title} must end first and is {one.shown_state.word}: {one.last_error}" if stuck else ""
+        found.setdefault((words, WaitingOn.SUPPORT if stuck else WaitingOn.NOBODY), []).append(held[one.vm_id])
+    for (words, who), keys in found.items():
+        lines = Failover.objects.filter(pk__among=keys).exclude(last_error=words, waiting_on=who)
+        lines.update(last_error=words, waiting_on=who)
 
 
 def _start_site(ticket: Ticket) -> str:
@@ -96,11 +114,12 @@ def _no_longer_waiting(ticket: Ticket, failovers: list[int]) -> None:
 
 
 def _extend_named(change: Change, ticket: Ticket) -> Any:
-    """Tests that still run get the new end date; reminders go by it."""
+    """Tests that still run get the new end date, and are reminded of that one."""
+    assert ticket.ends_at, ticket
     running = Failover.objects.filter(named_in__ticket=ticket, named_in__waiting=True, state="running")
     keys = list(running.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
     mine = Failover.objects.filter(pk__among=keys[:BATCH])
-    mine.update(ends_at=ticket.ends_at, reminded_at=None, next_step_at=ticket.ends_at)
+    mine.update(ends_at=ticket.ends_at, reminded_at=None, next_step_at=ticket.ends_at - REMINDED_BEFORE)
     change.note(mine, "failover.extended")
     if len(keys) > BATCH:
         _no_longer_waiting(ticket, keys[:BATCH])

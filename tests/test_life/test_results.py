@@ -56,7 +56,10 @@ def test_a_later_test_has_a_result_of_its_own(cast: Cast, testing: Ticket, vms: 
 
 @pytest.mark.parametrize(
     ("result", "notes", "field"),
-    [("", "", "result"), ("splendid", "", "result"), ("failed", " ", "notes"), ("remarks", "", "notes"), ("passed", "x" * 2001, "notes")],
+    [
+        ("", "", "result"), ("splendid", "", "result"), ("failed", " ", "notes"), ("remarks", "", "notes"),
+        ("passed", "x" * 2001, "notes"),
+    ],
     ids=["none", "unknown", "failed without a word", "remarks without any", "too long"],
 )  # fmt: skip
 def test_what_is_no_result_is_named(cast: Cast, testing: Ticket, result: str, notes: str, field: str) -> None:
