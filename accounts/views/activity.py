@@ -121,12 +121,12 @@ def _chips(asked: Mapping[str, str], topics: Mapping[str, str]) -> list[dict[str
 def lines(actor: Actor, rows: Sequence[Activity]) -> list[Line]:
     slugs = reading.pages_of(actor, rows)
     vms = {key: reverse("vm", args=[actor.account_slug, slug]) for key, slug in slugs.items()}
-    numbers = {number: _page(actor, number) for number in {row.about for row in rows if row.about}}
+    numbers = {number: page_of(actor, number) for number in {row.about for row in rows if row.about}}
     return [_line(row, vms, numbers) for row in rows]
 
 
 def _line(row: Activity, vms: Mapping[Any, str], numbers: Mapping[str, str]) -> Line:
-    thing, number = _thing(row)
+    thing, number = thing_of(row)
     source, target = words.way(row.kind, row.from_state, row.to_state)
     return Line(
         row=row, icon="life-buoy" if row.staff else "user-check" if row.person_id else "settings",
@@ -144,14 +144,14 @@ def _utc(at: datetime) -> str:
     return f"{utc:%H:%M:%S} UTC" if local.date() == utc.date() else f"{utc.day} {utc:%b}, {utc:%H:%M:%S} UTC"
 
 
-def _thing(row: Activity) -> tuple[str, str]:
+def thing_of(row: Activity) -> tuple[str, str]:
     """What it happened to, and the number beneath: a VM, a number alone, a person, a role."""
     if row.vm_name:
         return row.vm_name, row.about
     return row.about or words.named(row.facts) or row.subject, ""  # type: ignore[attr-defined]
 
 
-def _page(actor: Actor, number: str) -> str:
+def page_of(actor: Actor, number: str) -> str:
     """The address of what bears this number; empty if the reader may not open it, or it has no page."""
     name, permission = NUMBERS.get(number.partition("-")[0], ("", ""))
     if not actor.can(permission):
