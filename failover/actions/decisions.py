@@ -38,6 +38,8 @@ def why_not_approver(actor: Actor, ticket: Ticket) -> str:
     """Why this person can't decide on this ticket; empty if he can."""
     if actor.person_id == ticket.requested_by_id:
         return "You requested it yourself. Another member of Support must approve it."
+    if actor.person_id == ticket.filed_by_id:
+        return "You filed it by phone. Another member of Support must approve it."
     if Membership.objects.filter(person=actor.person_id, account=ticket.account_id).exists():
         return "You are a member of this account. Another member of Support must approve it."
     return ""

@@ -5,7 +5,6 @@ Nothing here edits a ticket or a line. Every button is a verb with a transaction
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -15,7 +14,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case, Exists, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -28,18 +27,18 @@ from accounts.forms import code_field
 from accounts.models import AuthorizedUser
 from ampdr import clock
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
-from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import age, duration, icon, pill, route, vm_icon
 from ampdr.views import refusal_page
-from failover.actions import approve, give_up, lines_of, reject, retry, ticket_word, version_of
+from failover.actions import approve, lines_of, ticket_word, tries_of, version_of
+from failover.admin.buttons import needs_support, own_words, press, sets_of
 from failover.lifecycle import TICKET
 from failover.models import OF_OTHERS, Failover, Kind, Ticket
-from failover.screens.approval import context, vms_of
+from failover.screens.approval import ORANGE, RED, context
+from inventory.models import Outage
 from notices.admin import talk
 from notices.models import Conversation
 
-ORANGE, RED = timedelta(minutes=5), timedelta(minutes=15)
-QUICK = {"outage": "Outage confirmed", "phone": "Agreed by phone", "own": ""}
+LOOK_AGAIN = ("changed_meanwhile", "illegal_transition")
 SQUARES = {Kind.LIVE: "arrow-right-left", Kind.TERMINATE: "log-out", Kind.EXTEND: "clock"}
 
 
@@ -72,7 +71,7 @@ class BulkForm(ActionForm):
 class TicketAdmin(Shelf):
     list_display = ("ticket", "waits", "whose", "vms", "site", "point_age", "progress")
     list_filter = (InState, OfKind, OfAccount)
-    list_select_related = ("account", "requested_by", "about")
+    list_select_related = ("account", "requested_by", "filed_by", "about")
     search_fields = ("number",)
     search_help_text = "A ticket's number, or the beginning of an account's name"
     change_form_template = "admin/failover/ticket/change_form.html"
@@ -87,7 +86,8 @@ class TicketAdmin(Shelf):
         oldest = lines.annotate(at=Min("replication__newest_point_at")).values("at")
         point = Case(When(Q(state="waiting") & ~Q(kind__in=OF_OTHERS), then=Coalesce("point_at", Subquery(oldest))))
         tickets: QuerySet[Ticket] = super().get_queryset(request)
-        return tickets.annotate(listed=Exists(listed), point=point)
+        open_ones = Outage.objects.filter(site__code=OuterRef("source"), over_at=None).values("number")
+        return tickets.annotate(listed=Exists(listed), point=point, outage=Subquery(open_ones))
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Waiting: live, terminations, tests, extensions, each the oldest first. Otherwise the newest."""
@@ -123,10 +123,12 @@ class TicketAdmin(Shelf):
     def vms(self, ticket: Ticket) -> SafeString:
         return format_html('<span class="num">{}</span>', f"{ticket.vm_count:,}")
 
-    @admin.display(description="Site")
-    def site(self, ticket: Ticket) -> SafeString:
+    @admin.display(description="Route, outage")
+    def site(self, ticket: Any) -> SafeString:
         way = (ticket.source, ticket.target)
-        return route(*way[::-1]) if ticket.kind == Kind.TERMINATE else route(*way)
+        shown = route(*way[::-1]) if ticket.kind == Kind.TERMINATE else route(*way)
+        down = format_html('<small class="txt-bad">outage {}</small>', ticket.outage) if ticket.outage else ""
+        return format_html("{}{}", shown, down)
 
     @admin.display(description="Recovery point age")
     def point_age(self, ticket: Any) -> str:
@@ -139,14 +141,17 @@ class TicketAdmin(Shelf):
         waited = clock.now() - ticket.requested_at
         tone = "txt-bad" if waited >= RED else "txt-warn" if waited >= ORANGE else ""
         over = "over 15 min" if waited >= RED else "over 5 min" if waited >= ORANGE else ""
-        return format_html('<b class="num {}">{}</b><small class="{}">{}</small>', tone, duration(waited), tone, over)
+        reminded = f"{ticket.reminders} reminder{'' if ticket.reminders == 1 else 's'}" if ticket.reminders else ""
+        small = ", ".join(filter(None, (over, reminded)))
+        return format_html('<b class="num {}">{}</b><small class="{}">{}</small>', tone, duration(waited), tone, small)
 
     @admin.display(description="Account, requested by")
     def whose(self, ticket: Any) -> SafeString:
         tick = format_html('<span class="txt-ok">{}<span class="vh">authorized</span></span>', icon("check", 14))
         gone = format_html('<span class="txt-bad">{} not authorized</span>', icon("ban", 14))
         told = tick if ticket.listed else gone
-        return format_html("{}<small>{} {}</small>", ticket.account.name, ticket.requested_by.name, told)
+        phone = format_html("<small>by phone, {}</small>", ticket.filed_by.name) if ticket.filed_by else ""
+        return format_html("{}<small>{} {}</small>{}", ticket.account.name, ticket.requested_by.name, told, phone)
 
     @admin.display(description="State")
     def progress(self, ticket: Any) -> SafeString:
@@ -196,7 +201,7 @@ class TicketAdmin(Shelf):
         """The approval page. Admin's own form, and its transaction, are not used."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = Ticket.objects.select_related("account", "requested_by", "decided_by", "about")
+        found = Ticket.objects.select_related("account", "requested_by", "filed_by", "decided_by", "about")
         ticket = found.filter(pk=object_id).first() if object_id.isdecimal() else None
         if ticket is None:
             raise Absent("There is no such ticket.")
@@ -215,14 +220,15 @@ class TicketAdmin(Shelf):
         shown |= {
             **self.admin_site.each_context(request), "opts": self.opts, "title": ticket.title,
             "version": version_of(ticket), "word": ticket_word(ticket, lines), "refusal": refusal,
-            "may_decide": self.has_decide_permission(request), "quick": QUICK, "said": request.POST,
-            "factor": factor_of(actor), "wrong_code": wrong_code, "wrong_reason": "" if wrong_code else refusal,
+            "may_decide": self.has_decide_permission(request), "said": request.POST,
+            "chosen": request.POST.get("quick", shown["prefilled"]), "factor": factor_of(actor),
+            "wrong_code": wrong_code, "wrong_reason": "" if wrong_code else refusal, "sets": sets_of(ticket),
         }  # fmt: skip
         about = Conversation.objects.select_related("account").filter(number=ticket.number).first()
         may_write = request.user.has_perm("notices.change_conversation")
         shown["talk"] = talk(about, may_write) if about else None
         for line in shown["vms"]:
-            line.needs_support = needs_support(line)
+            line.needs_support, line.seen = needs_support(line), tries_of([line])
         return TemplateResponse(request, self.change_form_template, shown, status=refusal.status if refusal else 200)
 
     def act(self, request: HttpRequest, ticket: Ticket) -> HttpResponse:
@@ -232,7 +238,7 @@ class TicketAdmin(Shelf):
         except Invalid as refusal:
             return self.page(request, ticket, refusal)
         except Conflict as refusal:
-            if refusal.code in ("changed_meanwhile", "illegal_transition"):
+            if refusal.code in LOOK_AGAIN:
                 refusal.facts |= {"href": request.path, "subject": ticket.number}
                 return refusal_page(request, refusal)
             self.message_user(request, refusal.message, messages.ERROR)
@@ -248,47 +254,3 @@ class TicketAdmin(Shelf):
             raise PermissionDenied
         ticket = self.get_object(request, object_id)
         return redirect(f"{reverse('admin:accounts_activity_changelist')}?q={ticket.number if ticket else ''}")
-
-
-def needs_support(line: Failover) -> bool:
-    """Whether a line goes on only when Support says so."""
-    return any(map(line.allows, ("retry_start", "retry_termination"))) or bool(line.waiting_on and line.verb)
-
-
-def press(actor: Actor, ticket: Ticket, data: QueryDict) -> str:
-    """The verb of the button that was pressed, and what to say when it is done."""
-    match data.get("decision"):
-        case "approve":
-            approve(actor, ticket, reason_of(data), data.get("version", ""))
-            return f"{ticket.number} is approved. Workers start it now."
-        case "reject":
-            reject(actor, ticket, reason_of(data, "outage"), data.get("version", ""))
-            return f"{ticket.number} is rejected."
-        case "retry":
-            line = line_of(ticket, data)
-            retry(actor, line)
-            return f"{line.vm.name} is tried again."
-        case "give_up":
-            line = line_of(ticket, data)
-            give_up(actor, line, own_words(data))
-            return f"{line.vm.name} is given up. What was made is removed, and a barred source is released."
-    raise Invalid("Press one of the buttons.")
-
-
-def reason_of(data: QueryDict, unless: str = "") -> str:
-    """The quick choice and the person's own words, as one text. `unless`: a quick choice that is no reason for this."""
-    choice = data.get("quick", "")
-    parts = ("" if choice == unless else QUICK.get(choice, ""), own_words(data))
-    return ": ".join(part for part in parts if part)
-
-
-def own_words(data: QueryDict) -> str:
-    return data.get("reason", "").replace("\0", "").strip()
-
-
-def line_of(ticket: Ticket, data: QueryDict) -> Failover:
-    key = data.get("line", "")
-    line = vms_of(ticket).select_related("vm").filter(pk=key).first() if key.isdecimal() else None
-    if line is None:
-        raise Absent("There is no such VM in this ticket.")
-    return line

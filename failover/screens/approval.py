@@ -18,10 +18,12 @@ from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import about, ago, duration, route, when
 from failover.actions import Check, checks, lines_of, why_not_approver
 from failover.models import Failover, Kind, Ticket
+from failover.screens.hints import Outages, hints, open_outages
 from failover.tasks.words import FAILURES
-from inventory.models import Site
+from inventory.models import Outage, Site
 
 FEW = 50
+ORANGE, RED = timedelta(minutes=5), timedelta(minutes=15)
 NOUNS = {
     Kind.LIVE: "live failover",
     Kind.TEST: "test failover",
@@ -71,11 +73,13 @@ def _point(ticket: Ticket) -> F:
 # ---- The six facts ---------------------------------------------------------------------------------------------------
 
 
-def facts(ticket: Ticket, vms: list[Failover]) -> list[Fact]:
+def facts(ticket: Ticket, vms: list[Failover], outages: Outages) -> list[Fact]:
     """What is known beforehand while it waits; afterwards only what was decided and what came of it."""
     first = [_names(ticket, vms), _way(ticket)]
     if ticket.kind == Kind.TERMINATE:
-        return first + _of_termination(ticket)
+        return first + _of_termination(ticket, outages)
+    if ticket.kind == Kind.EXTEND:
+        return first + _of_extension(ticket)
     return first + (_of_failover(ticket) if ticket.state == "waiting" else _of_decided(ticket))
 
 
@@ -142,18 +146,47 @@ def _time_needed(ticket: Ticket) -> Fact:
     return Fact("Expected time to running", about(last), f"the last test took {duration(last)}")
 
 
-def _of_termination(ticket: Ticket) -> list[Fact]:
+def _of_termination(ticket: Ticket, outages: Outages) -> list[Fact]:
     live = ticket.about is not None and ticket.about.kind == Kind.LIVE
     since = vms_of(ticket).aggregate(at=Min("running_at"))["at"]
-    confirmed = lines_of([ticket.pk])[ticket.pk].confirmed
-    lost = Fact("Lost with it", "All changes since then" if live else "The test VMs", "", "bad")
-    small = f"made in {ticket.target}, not copied back" if live else "the originals are untouched"
     ended = f"{ticket.about.get_kind_display()} {ticket.about.number}" if ticket.about else ""
+    found = [Fact("Running since", when(since), ago(since)), Fact("Ends", ended, "live" if live else "test")]
+    if not live:
+        return [*found, Fact("Deleted", "The test VMs", "the originals are untouched"), _confirmed(ticket)]
+    lost = Fact("Deleted", "All changes since then", f"made in {ticket.target}, not copied back", "bad")
+    return [*found, lost, _primary_site(ticket, outages)]
+
+
+def _primary_site(ticket: Ticket, outages: Outages) -> Fact:
+    """Whether the site that they go back to is well."""
+    if outage := outages.get(ticket.source):
+        return Fact(f"{ticket.source} now", f"Outage {outage.number}", f"open for {_lasted(outage.started_at)}", "bad")
+    last = Outage.objects.filter(site__code=ticket.source).order_by("-over_at").first()
+    small = format_html("normal since {}", when(last.over_at)) if last else "none was ever declared"
+    return Fact(f"{ticket.source} now", "No outage", small)
+
+
+def _lasted(since: datetime) -> str:
+    return duration(clock.now() - since)
+
+
+def _confirmed(ticket: Ticket) -> Fact:
+    confirmed = lines_of([ticket.pk])[ticket.pk].confirmed
+    return Fact("Confirmed by the customer", f"{confirmed} of {ticket.vm_count}", "said that it works")
+
+
+def _of_extension(ticket: Ticket) -> list[Fact]:
+    """The date that stands until it is approved, the one that is asked for, and how long a test that makes."""
+    test = ticket.about or ticket
+    since = vms_of(ticket).aggregate(at=Min("running_at"), ends=Min("ends_at"))
+    waits = ticket.state == "waiting"
+    label, at = ("Old end date", test.ends_at) if waits else ("End date now", since["ends"])
+    whole = duration(ticket.ends_at - test.decided_at) if ticket.ends_at and test.decided_at else "Not known"
     return [
-        Fact("Running since", when(since), ago(since)),
-        Fact(lost.label, lost.value, small, lost.tone if live else ""),
-        Fact("Ends", ended, "live" if live else "test"),
-        Fact("Confirmed by the customer", f"{confirmed} of {ticket.vm_count}", "said that it works"),
+        Fact("Extends", f"{test.get_kind_display()} {test.number}", format_html("running since {}", when(since["at"]))),
+        Fact(label, when(at), "stands until this is approved" if waits else ""),
+        Fact("New end date", when(ticket.ends_at), ago(ticket.ends_at)),
+        Fact("Runs in all", whole, "since its approval, a week at most"),
     ]
 
 
@@ -173,16 +206,35 @@ def listed(ticket: Ticket) -> tuple[AuthorizedUser | None, list[AuthorizedUser]]
     return (mine[0] if mine else None), [one for one in everybody if one not in mine]
 
 
+def quick_choices(ticket: Ticket, outages: Outages) -> dict[str, str]:
+    """Reasons for a decision that are one click: what is posted -> the words. The last one is one's own."""
+    phone = {"phone": "Agreed by phone", "own": ""}
+    if ticket.kind == Kind.LIVE:
+        outage = outages.get(ticket.source)
+        return {"outage": f"Outage {outage.number} confirmed" if outage else "Outage confirmed", **phone}
+    return {"planned": "Planned test", **phone} if ticket.kind == Kind.TEST else phone
+
+
+def waiting_tone(ticket: Ticket) -> str:
+    """Orange from five minutes, red from fifteen."""
+    waited = clock.now() - ticket.requested_at
+    return "bad" if waited >= RED else "warn" if waited >= ORANGE else ""
+
+
 def context(actor: Actor, ticket: Ticket) -> dict[str, Any]:
     """Everything the page prints beside admin's own frame."""
-    vms = shown_vms(ticket)
+    vms, outages = shown_vms(ticket), open_outages(ticket)
     waiting = ticket.state == "waiting"
     listing, others = listed(ticket)
     found = all_checks(actor, ticket) if waiting else []
+    quick = quick_choices(ticket, outages)
     return {
-        "ticket": ticket, "vms": vms, "more": max(0, ticket.vm_count - len(vms)), "facts": facts(ticket, vms),
-        "waiting": waiting, "waited": duration(clock.now() - ticket.requested_at), "checks": found,
+        "ticket": ticket, "vms": vms, "more": max(0, ticket.vm_count - len(vms)),
+        "facts": facts(ticket, vms, outages), "waiting": waiting, "waited": _lasted(ticket.requested_at),
+        "waiting_tone": waiting_tone(ticket), "checks": found,
+        "hints": hints(ticket, outages, vms_of(ticket)) if waiting else [],
         "own": any(check.code == "not_the_approver" and not check.holds for check in found),
         "why_not": [check.words for check in found if not check.holds], "button": button(ticket),
+        "quick": quick, "prefilled": "outage" if "outage" in quick and ticket.source in outages else "",
         "listing": listing, "others": others,
     }  # fmt: skip

@@ -1,0 +1,96 @@
+"""What Support sees beside the checks of a ticket: to be weighed by a person, never bound by the approval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
+
+from accounts.models import Activity
+from ampdr import clock
+from ampdr.templatetags.ampdr import duration, when
+from failover.models import Failover, Kind, Ticket
+from failover.screens.room import room_at
+from inventory.actions import profile_count
+from inventory.models import Outage, Site
+
+
+@dataclass(frozen=True)
+class Hint:
+    words: str
+    detail: str = ""
+    warns: bool = False
+
+
+Outages = dict[str, Outage]
+
+
+def open_outages(ticket: Ticket) -> Outages:
+    """Site code -> its open outage, of the two sites that a ticket is about."""
+    found = Outage.objects.filter(over_at=None, site__code__in=(ticket.source, ticket.target)).select_related("site")
+    return {outage.site.code: outage for outage in found}
+
+
+def hints(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> list[Hint]:
+    if ticket.kind == Kind.TERMINATE:
+        found = _of_termination(ticket, outages, lines)
+    elif ticket.kind == Kind.EXTEND:
+        found = _of_target(ticket, outages)
+    else:
+        found = _of_start(ticket, outages, lines)
+    return [*_of_request(ticket), *found]
+
+
+def _of_request(ticket: Ticket) -> Iterator[Hint]:
+    """By which means the person who sent it was sure to be himself."""
+    if ticket.filed_by:
+        yield Hint(f"Filed by phone by {ticket.filed_by.name}", f"called back at {ticket.called_back}")
+    rows = Activity.objects.filter(kind="ticket", event="request", subject_id=ticket.pk)
+    facts: dict[str, Any] = rows.values_list("facts", flat=True).first() or {}
+    if facts.get("second_factor"):
+        whose = ticket.filed_by or ticket.requested_by
+        yield Hint(f"{whose.name}'s second factor was proved", when(ticket.requested_at))
+
+
+def _of_start(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> Iterator[Hint]:
+    outage = outages.get(ticket.source)
+    if outage:
+        yield Hint(f"Outage {outage.number} open in {ticket.source}", duration(clock.now() - outage.started_at))
+    elif ticket.kind == Kind.LIVE:
+        yield Hint(f"No outage is declared in {ticket.source}", "", warns=True)
+    yield from _of_target(ticket, outages)
+    yield from _of_lines(ticket, lines)
+    profiles = profile_count(ticket.account_id, ticket.target)
+    site = Site(code=ticket.target).recovery_environment
+    if profiles.with_it:
+        yield Hint(f"{site} profile", f"{profiles.with_it} of {profiles.of} users")
+    else:
+        yield Hint(f"Nobody has the {site} profile", "SSL/VPN", warns=True)
+    if (room := room_at(ticket.target)) is not None:
+        yield Hint(f"Room in {site}", f"{room}% free", warns=room < 10)
+
+
+def _of_target(ticket: Ticket, outages: Outages) -> Iterator[Hint]:
+    if outage := outages.get(ticket.target):
+        lasted = duration(clock.now() - outage.started_at)
+        yield Hint(f"{ticket.target} has an outage itself, {outage.number}", lasted, warns=True)
+
+
+def _of_lines(ticket: Ticket, lines: QuerySet[Failover]) -> Iterator[Hint]:
+    behind = Q(replication__newest_point_at__lt=clock.now() - F("replication__rpo_target"))
+    counts = lines.aggregate(behind=Count("pk", filter=behind), untested=Count("pk", filter=Q(vm__last_test_at=None)))
+    if n := counts["behind"]:
+        yield Hint("RPO behind its target", f"{n:,} of {ticket.vm_count:,} VMs", warns=True)
+    if ticket.kind == Kind.LIVE and (n := counts["untested"]):
+        yield Hint("Never tested", f"{n:,} of {ticket.vm_count:,} VMs", warns=True)
+
+
+def _of_termination(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> Iterator[Hint]:
+    if ticket.about is None or ticket.about.kind != Kind.LIVE:
+        return
+    if outage := outages.get(ticket.source):
+        yield Hint(f"{ticket.source}, where they go back to, has an open outage, {outage.number}", "", warns=True)
+    if n := lines.filter(fenced="pending").count():
+        yield Hint("Source not fenced yet", f"{n:,} of {ticket.vm_count:,} VMs", warns=True)
