@@ -27,8 +27,9 @@ from inventory.models import VM, Role, Site
 from replication.models import Replication
 from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress, Request, Result, Unreachable
+from replication.providers.punctual import in_time
 from replication.providers.sites import provider_of
-from replication.tasks import CALM, Answers, ProviderDuty, end_gaps
+from replication.tasks import CALM, Answers, ProviderDuty, deny_what_remains, end_gaps
 
 REMINDED_BEFORE = timedelta(hours=24)  # a test's people of its end date
 
@@ -130,7 +131,9 @@ class Carry(ProviderDuty):
         fencing = any(_awaits_fence(row) for row in rows)
         if fencing and not _answers(site):
             return Answers({}, SOURCE_SILENT)
-        return super().call(site, rows)
+        answer = super().call(site, rows)
+        deny_what_remains(provider_of(site), rows, answer.progress)
+        return answer
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Answers) -> None:
         """All locks first: the steps of one batch, each in its turn, would take them out of order."""
@@ -183,7 +186,8 @@ def _awaits_fence(row: Any) -> bool:
 
 def _answers(site: str) -> bool:
     try:
-        return provider_of(site).health().answers
+        provider = provider_of(site)
+        return in_time(provider, provider.health).answers
     except Unreachable:
         return False
 
@@ -207,7 +211,11 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
     """Running. Live: the original is hidden, the stand-in takes its place, replication pauses."""
     _record_launches(change, lines, progress)
     live = lines.filter(kind=Kind.LIVE).exists()
-    listed = {"shown": False, "protection": "paused"} if live else {"last_test_at": change.at, "last_test_result": ""}
+    listed = (
+        {"shown": False, "protection": "paused", "power": "off"}
+        if live
+        else {"last_test_at": change.at, "last_test_result": ""}
+    )
     if live:
         vms = list(lines.values_list("vm", flat=True))
         protected = Replication.objects.filter(vm_id__among=vms, state="protected")
@@ -250,7 +258,9 @@ def _add_stand_ins(change: Change, lines: QuerySet[Failover]) -> None:
 
 
 def _fenced_late(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
-    lines.update(**NOTHING_TO_DO, fenced="yes")
+    """The source is stopped. Whoever sees it running from now on sees it in two places (two_places.py)."""
+    lines.update(**NOTHING_TO_DO, fenced="yes", flag="")
+    relist(change, VM.objects.filter(pk__in=lines.values("vm")), power="off")
     change.note(lines, "failover.fenced")
 
 
@@ -272,7 +282,7 @@ def _undone(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Pr
 
 def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
     """Terminated: the stand-in is deleted; after a live one the original is back and its replication goes on."""
-    rows = fire(change, lines, "end", **NOTHING_TO_DO, ended_at=change.at)
+    rows = fire(change, lines, "end", **NOTHING_TO_DO, ended_at=change.at, flag="")
     live = rows[0].kind == Kind.LIVE
     if live:
         paused = Replication.objects.filter(vm_id__among=vms_of(rows), state="paused")
@@ -282,7 +292,7 @@ def _end(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
         _tally(change, rows, "running", -1)
     remove(change, VM.objects.filter(made_by__among=list(lines.values_list("uuid", flat=True))))
     if live:
-        relist(change, VM.objects.filter(pk__among=vms_of(rows)), shown=True, protection="resynchronising")
+        relist(change, VM.objects.filter(pk__among=vms_of(rows)), shown=True, protection="resynchronising", power="on")
 
 
 _AFTER: dict[tuple[str, str, str], Next] = {

@@ -206,6 +206,7 @@ class VM(models.Model):
                 name="vm_list_site", condition=Q(shown=True),
             ),
             models.Index("account", OpClass("name_key", "text_pattern_ops"), name="vm_name_prefix"),
+            models.Index(fields=["id"], name="vm_in_two_places", condition=Q(shown=False, power="on", role="primary")),
         ]  # fmt: skip
 
     @classmethod

@@ -165,12 +165,14 @@ def remove_machines(uuids: Iterable[str]) -> None:
         db.executemany("DELETE FROM machines WHERE uuid = ?", [(uuid,) for uuid in uuids])
 
 
-def machines_of(db: sqlite3.Connection, site: str, after: str, most: int) -> list[Machine]:
-    """A page of a site's VMs, by uuid."""
+def machines_of(db: sqlite3.Connection, site: str, after: str, most: int, now: float) -> list[Machine]:
+    """A page of a site's VMs, by uuid. What is stopped and barred is off."""
     rows = db.execute(
-        "SELECT machines.*, facts FROM machines LEFT JOIN machine_facts USING (uuid)"
-        " WHERE site = ? AND uuid > ? ORDER BY uuid LIMIT ?",
-        (site, after, most),
+        "SELECT uuid, name, site, CASE WHEN EXISTS (SELECT 1 FROM effects WHERE vm = uuid AND step = 'fence'"
+        " AND until <= :now AND (ended IS NULL OR ended > :now)) THEN 'off' ELSE power END, disk_gb, unsupported, facts"
+        " FROM machines LEFT JOIN machine_facts USING (uuid)"
+        " WHERE site = :site AND uuid > :after ORDER BY uuid LIMIT :most",
+        {"site": site, "after": after, "most": most, "now": now},
     )
     return [Machine(*row, **_facts(json.loads(facts or "{}"))) for *row, facts in rows]
 

@@ -115,7 +115,7 @@ class Simulated(Provider):
         """See `Provider.inventory`. The VMs are those of `set_machines`; the cursor is the last uuid told."""
         with self.ledger.reading() as db:
             self._expect_answer(db)
-            page = machines_of(db, self.site, cursor, self.batch)
+            page = machines_of(db, self.site, cursor, self.batch, self._now())
         return page, page[-1].uuid if len(page) == self.batch else ""
 
     def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
