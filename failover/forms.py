@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -13,10 +13,11 @@ from accounts.actions.second_factor import Factor
 from accounts.forms import code_field
 from ampdr import clock
 from failover.actions import TEST_DAYS, TEST_DAYS_AT_MOST
-from failover.models import Kind
+from failover.models import Kind, TestResult, Ticket
 
 LONGEST_REASON = 2000
 OWN = "own"  # the recovery point that is chosen by typing a moment
+PROVED = "proved"  # the newest one that a test has proved: which that is, is looked up when it is asked for
 
 
 class What(forms.Form):
@@ -27,11 +28,12 @@ class What(forms.Form):
     moment = forms.DateTimeField(required=False)
     days = forms.TypedChoiceField(coerce=int, choices=[(n, n) for n in range(1, TEST_DAYS_AT_MOST + 1)])
 
-    DEFAULTS = {"kind": Kind.TEST.value, "days": str(TEST_DAYS), "point": "", "moment": ""}
+    DEFAULTS: ClassVar[dict[str, str]] = {"kind": Kind.TEST.value, "days": str(TEST_DAYS), "point": "", "moment": ""}
 
     @classmethod
-    def read(cls, query: Any) -> What:
-        form = cls({name: query.get(name) or default for name, default in cls.DEFAULTS.items()})
+    def read(cls, query: Any, entered: dict[str, str] | None = None) -> What:
+        """`entered`: what stands there where the query names nothing."""
+        form = cls({name: query.get(name) or default for name, default in (cls.DEFAULTS | (entered or {})).items()})
         form.fields["kind"].error_messages["invalid_choice"] = "Choose a test or a live failover."
         form.fields["days"].error_messages["invalid_choice"] = f"A test ends within {TEST_DAYS_AT_MOST} days."
         form.fields["moment"].error_messages["invalid"] = "Write a day and a time, such as 2026-11-22 02:30."
@@ -49,13 +51,15 @@ class What(forms.Form):
 
     def clean_point(self) -> str:
         point: str = self.cleaned_data["point"]
-        if point not in ("", OWN):
+        if point not in ("", OWN, PROVED):
             moment(point)
         return point
 
     def point_at(self) -> datetime | None:
-        """The chosen moment of a valid form; None: the newest point at the start."""
+        """The chosen moment of a valid form; None: the newest point at the start, or one to be looked up."""
         point = self.cleaned_data["point"]
+        if point == PROVED:
+            return None
         chosen: datetime | None = self.cleaned_data["moment"] if point == OWN else moment(point)
         return chosen
 
@@ -119,3 +123,46 @@ class Send(forms.Form):
         """What the verb found wrong, beside the fields; what has no field here goes above them."""
         for name, errors in fields.items():
             self.add_error(name if name in self.fields else None, [ValidationError(error) for error in errors])
+
+
+class Result(forms.Form):
+    """How a test went, in the customer's words. Whether notes are wanted is the verb's to say."""
+
+    use_required_attribute = False
+    result = forms.ChoiceField(
+        label="Result", choices=TestResult, error_messages={"required": "Choose one of the three."}
+    )
+    notes = forms.CharField(
+        label="What was checked", required=False, max_length=LONGEST_REASON,
+        help_text="It stands in the report of this test.", widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, ticket: Ticket) -> Result:
+        return cls(initial={"result": ticket.result, "notes": ticket.result_notes})
+
+    refuse = Send.refuse
+
+
+class Extend(forms.Form):
+    """A later end date of a test, in whole days after the present one, or the latest that there can be."""
+
+    use_required_attribute = False
+    ends_at = forms.ChoiceField(label="New end date", error_messages={"required": "Choose a new end date."})
+    reason = forms.CharField(
+        label="Note for Support (optional)", required=False, max_length=LONGEST_REASON,
+        help_text="Support reads this. It goes in the record.", widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip
+
+    refuse = Send.refuse
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """The end dates that there can be: value and words."""
+        field: Any = self.fields["ends_at"]
+        return list(field.choices)
+
+    @choices.setter
+    def choices(self, offered: list[tuple[str, str]]) -> None:
+        field: Any = self.fields["ends_at"]
+        field.choices = offered

@@ -25,44 +25,51 @@ from inventory.models import VM
 FEW = 6
 PICKS = 50
 A_PAGE = max(SIZES)  # VMs that a page of a list can name
-KEPT = ("kind", "point", "moment", "days")  # what stays in every link of step 1
+KEPT = ("kind", "point", "moment", "days")  # what stays in every link of step 1; a `key` is for one request
 
 
 @dataclass(frozen=True)
 class Choice:
-    """VMs named one by one, or all free ones of a `site`, or those of an earlier ticket (`again`).
+    """VMs `named` one by one, or all free ones of a `site`, or those of an `earlier` ticket.
 
-    Or a large choice kept on the server (`draft`, its uuid), perhaps `narrowed`: to a site, to those that fit.
+    Or a large choice kept on the server (`draft`, its uuid). What isn't named may be `narrowed`: to a site, to a
+    target, to those that fit. What is requested again may be named one by one: its reason goes along.
     """
 
     vms: list[VM]
     site: str = ""
-    again: str = ""
-    reason: str = ""  # of the earlier ticket
+    earlier: Ticket | None = None
     draft: str = ""
     narrowed: Mapping[str, str] = field(default_factory=dict)
+    named: bool = False
+
+    @property
+    def again(self) -> str:
+        return self.earlier.number if self.earlier else ""
 
     @property
     def whole(self) -> bool:
         """Whether it is more than its VMs one by one."""
-        return bool(self.site or self.again or self.draft)
+        return not self.named and bool(self.site or self.again or self.draft)
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """How a link or a form names this choice again: never by thousands of fields where one will do."""
-        if self.site:
-            return [("site", self.site)]
-        if self.again:
-            return [("again", self.again)]
-        if self.draft:
-            return [("choice", self.draft), *self.narrowed.items()]
+        again = [("again", self.again)] if self.again else []
+        if not self.whole:
+            return [*self.by_name, *again]
+        first = again or [("site", self.site) if self.site else ("choice", self.draft)]
+        return [*first, *(one for one in self.narrowed.items() if one[0] != first[0][0])]
+
+    @property
+    def by_name(self) -> list[tuple[str, str]]:
         return [("vm", str(vm.uuid)) for vm in self.vms]
 
     def part(self, vms: list[VM], **narrowed: str) -> Choice:
         """Some of them; of a large choice by what it is narrowed to."""
-        if self.draft:
+        if self.whole:
             return replace(self, vms=vms, narrowed={**self.narrowed, **narrowed})
-        return Choice(vms)
+        return Choice(vms, earlier=self.earlier, named=True)
 
     @property
     def digest(self) -> str:
@@ -73,15 +80,28 @@ class Choice:
     def routes(self) -> list[tuple[str, str]]:
         return sorted({(vm.site.code, vm.protected_to) for vm in self.vms})
 
-    def by_site(self) -> dict[str, list[VM]]:
-        found: dict[str, list[VM]] = {}
-        for vm in self.vms:
-            found.setdefault(vm.site.code, []).append(vm)
-        return dict(sorted(found.items()))
+    def parts(self) -> list[tuple[str, str, Choice]]:
+        """What one request can hold: the VMs of a site; where they are protected towards two, those of a target.
+
+        Site, target (where it divides) and the VMs. A VM that is protected nowhere goes with the first of its site.
+        """
+        by_site = _by([vm.site.code for vm in self.vms], self.vms)
+        if len(by_site) > 1:
+            return [(code, "", self.part(vms, site=code)) for code, vms in by_site.items()]
+        targets = sorted({vm.protected_to for vm in self.vms if vm.protected_to})
+        by_target = _by([vm.protected_to or targets[0] for vm in self.vms], self.vms) if len(targets) > 1 else {}
+        return [(self.vms[0].site.code, to, self.part(vms, to=to)) for to, vms in by_target.items()]
 
     def unfit(self, kind: str) -> list[tuple[VM, str]]:
         """The VMs that can't be in a request of this kind, each with the reason in a few words."""
         return [(vm, why) for vm in self.vms if (why := why_not(vm, kind))]
+
+
+def _by(keys: list[str], vms: list[VM]) -> dict[str, list[VM]]:
+    found: dict[str, list[VM]] = {}
+    for key, vm in zip(keys, vms, strict=True):
+        found.setdefault(key, []).append(vm)
+    return dict(sorted(found.items()))
 
 
 def why_not(vm: VM, kind: str) -> str:
@@ -108,32 +128,48 @@ def chosen(actor: Actor, query: QueryDict, kind: str) -> Choice:
     """Raises Absent for a VM or ticket that isn't this account's."""
     if draft := query.get("choice", ""):
         return of_draft(actor, query, kind, draft)
+    earlier = _earlier(actor, query.get("again", "").replace("\0", ""))
     if named := query.getlist("vm"):
         wanted = set(map(_uuid, named))
         vms = list(mine(actor).filter(uuid__among=wanted))
         if len(vms) != len(wanted):
             raise Absent
-        return Choice(vms)
+        return Choice(vms, earlier=earlier, named=True)
+    if earlier:
+        return narrowed(Choice(list(mine(actor).filter(failovers__ticket=earlier)), earlier=earlier), query, kind)
     if site := query.get("site", "").replace("\0", "").upper():
-        return Choice(list(mine(actor).filter(free(kind), site__code=site)), site=site)
-    if again := query.get("again", "").replace("\0", ""):
-        first = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=again).first()
-        if first is None:
-            raise Absent
-        return Choice(list(mine(actor).filter(failovers__ticket=first)), again=again, reason=first.reason)
+        return narrowed(Choice(list(mine(actor).filter(free(kind), site__code=site)), site=site), query, kind)
     return Choice([])
+
+
+def _earlier(actor: Actor, number: str) -> Ticket | None:
+    """The live or test ticket that is requested again. Raises Absent."""
+    if not number:
+        return None
+    found = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=number).first()
+    if found is None:
+        raise Absent
+    return found
 
 
 def of_draft(actor: Actor, query: QueryDict, kind: str, draft: str) -> Choice:
     """A choice kept on the server. One that fits a page is as if its VMs were named one by one."""
     vms = list(mine(actor).filter(pk__among=list(kept_choice(actor, draft).values_list("pk", flat=True))))
-    narrowed = {name: text for name in ("site", "fit") if (text := query.get(name, "").replace("\0", ""))}
-    found, site = vms, narrowed.get("site", "").upper()
+    found = narrowed(Choice(vms, draft=draft), query, kind)
+    return found if len(vms) > A_PAGE else Choice(found.vms, named=True)
+
+
+def narrowed(choice: Choice, query: QueryDict, kind: str) -> Choice:
+    """Only those of the site and target that the query names, or only those that fit, if it says so."""
+    asked = {name: text for name in ("site", "to", "fit") if (text := query.get(name, "").replace("\0", ""))}
+    found, site, to = choice.vms, asked.get("site", "").upper(), asked.get("to", "")
     if site:
         found = [vm for vm in found if vm.site.code == site]
-    if "fit" in narrowed:
+    if to:
+        found = [vm for vm in found if vm.protected_to == to]
+    if "fit" in asked:
         found = [vm for vm in found if not why_not(vm, kind)]
-    return Choice(found, draft=draft, narrowed=narrowed) if len(vms) > A_PAGE else Choice(found)
+    return replace(choice, vms=found, narrowed=asked)
 
 
 def _uuid(text: str) -> uuid.UUID:

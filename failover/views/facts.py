@@ -21,8 +21,10 @@ from django.db.models import (
 )
 
 from ampdr import clock
+from ampdr.lifecycle import Actor
 from failover.models import Launch
-from inventory.models import VM
+from inventory.actions import profile_count
+from inventory.models import VM, VpnMember
 from replication.models import RecoveryPoint, Replication
 
 
@@ -84,3 +86,19 @@ def _loss_since(replications: QuerySet[Replication], chosen: datetime) -> Loss:
     found = used.aggregate(oldest=Min("used"), n=Count("pk"), with_point=Count("used"), target=Min("rpo_target"))
     behind = bool(found["oldest"] and clock.now() - found["oldest"] > found["target"])
     return Loss(found["oldest"], chosen, behind, found["n"] - found["with_point"])
+
+
+@dataclass(frozen=True)
+class Access:
+    """How many of the account's SSL/VPN users have the profile of a recovery environment, and whether oneself has."""
+
+    with_it: int
+    of: int
+    mine: bool
+
+
+def access(actor: Actor, site_code: str) -> Access:
+    found = profile_count(actor.account_id or 0, site_code)
+    here = VpnMember.objects.standing().filter(gateway__recovery=True, gateway__site__code=site_code)
+    me = here.filter(membership__account=actor.account_id, membership__person=actor.person_id)
+    return Access(found.with_it, found.of, found.with_it > 0 and me.exists())

@@ -59,7 +59,8 @@ def test_all_of_a_site_can_be_chosen_without_naming_them(cast: Cast, priya: Clie
     assert "vm" not in sent and sent["site"] == ["DFW01"]
     request(cast, vms[:1])  # meanwhile
     answer = priya.post(CONFIRM, {**sent, "reason": "Down", "site_code": "PHX01"})
-    assert answer.status_code == 409 and "Check them again" in text(answer)
+    assert answer.status_code == 409 and "In DFW01 other VMs are free now than those you checked" in text(answer)
+    assert "Request live failover of 2 VMs to PHX01?" in text(answer) and "Down</textarea>" in answer.content.decode()
     assert Ticket.objects.count() == 1
 
 
