@@ -172,6 +172,7 @@ DETAILS = {
     "running_there": "Running there in a failover", "protected_towards": "Protected towards it",
     "elsewhere": "Running elsewhere already", "accounts": "Accounts told",
     "was": "Before", "now": "Now", "result": "Result", "minutes": "Minutes unanswered",
+    "requested_by": "By phone, for",
 }  # fmt: skip
 LABELS = {
     "totp": "authenticator app", "recovery_codes": "recovery code", "mfa": "second factor", **dict(Permission.choices),

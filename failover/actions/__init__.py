@@ -1,5 +1,6 @@
 """What people may do with failovers: request, withdraw, decide, confirm, end, and, as Support, retry or give up."""
 
+from failover.actions.by_phone import end_by_phone, file_by_phone, may_request, need_lead
 from failover.actions.decisions import (
     Check,
     approve,
@@ -32,10 +33,14 @@ __all__ = [
     "approve",
     "checks",
     "confirm",
+    "end_by_phone",
+    "file_by_phone",
     "give_up",
     "latest_end",
     "lines_of",
     "listed_names",
+    "may_request",
+    "need_lead",
     "need_listing",
     "need_read",
     "record_result",

@@ -15,7 +15,7 @@ from ampdr.lifecycle import Actor, Change, changes
 from ampdr.numbers import next_number
 from ampdr.sets import insert_select
 from failover.actions.decisions import decide
-from failover.actions.requests import need_listing, need_proof, need_session, refuse_fields, wrong_site_code
+from failover.actions.requests import Call, need_listing, need_proof, need_session, refuse_fields, wrong_site_code
 from failover.models import Failover, Kind, Named, Ticket
 from failover.tasks import first_step, open_for, retell
 
@@ -64,7 +64,9 @@ def _nothing_to_confirm(ticket: Ticket) -> Conflict:
     )
 
 
-def request_termination(actor: Actor, ticket: Ticket, reason: str, site_code: str, key: str) -> Ticket:
+def request_termination(
+    actor: Actor, ticket: Ticket, reason: str, site_code: str, key: str, call: Call | None = None
+) -> Ticket:
     """Asks Support to end what runs of a live or test ticket. The same key gets the same request.
 
     Raises Forbidden (of a live one also: `second_factor_needed`), Invalid (a live one wants a reason and the primary
@@ -72,17 +74,19 @@ def request_termination(actor: Actor, ticket: Ticket, reason: str, site_code: st
     """
     need_mine(actor, ticket)
     if ticket.kind == Kind.LIVE:
-        need_proof(actor, "The termination of a live failover", key)
+        need_proof(call.lead if call else actor, "The termination of a live failover", key)
     try:
-        with changes(actor, reason.strip()) as change:
-            return _request_once(change, actor, ticket, (reason.strip(), site_code), key)
+        with changes(call.lead if call else actor, reason.strip()) as change:
+            return _request_once(change, actor, ticket, (reason.strip(), site_code), key, call)
     except IntegrityError as race:
         raise _already_requested(ticket) from race
 
 
-def _request_once(change: Change, actor: Actor, about: Ticket, said: tuple[str, str], key: str) -> Ticket:
+def _request_once(
+    change: Change, actor: Actor, about: Ticket, said: tuple[str, str], key: str, call: Call | None
+) -> Ticket:
     reason, site_code = said
-    receipt = receive(actor, key, ["terminate", about.number, reason])
+    receipt = receive(change.actor, key, ["terminate", about.number, reason])
     if receipt.made:
         return Ticket.objects.get(number=receipt.made)
     if about.kind == Kind.LIVE:
@@ -92,13 +96,14 @@ def _request_once(change: Change, actor: Actor, about: Ticket, said: tuple[str, 
         number=next_number("FO"), account_id=about.account_id, kind=Kind.TERMINATE, about=about, source=about.source,
         target=about.target, vm_count=running, reason=reason, requested_by_id=actor.person_id or 0,
         requested_at=change.at, next_step_at=first_step(Kind.TERMINATE, change.at),
+        **(call.columns if call else {}),
     )  # fmt: skip
     named = Failover.objects.filter(ticket=about, state__in=TERMINABLE).order_by("pk")
     ticket.vm_count = insert_select(Named, ["ticket", "failover"], named.values_list(Value(ticket.pk), F("pk")))
     ticket.save(update_fields=["vm_count"])
-    proof = proof_of(actor) if about.kind == Kind.LIVE else {}
+    proof = proof_of(change.actor) if about.kind == Kind.LIVE or call else {}
     open_for(ticket)
-    change.begin(Ticket.objects.filter(pk=ticket.pk), "request", **proof)
+    change.begin(Ticket.objects.filter(pk=ticket.pk), "request", **proof, **(call.facts(actor) if call else {}))
     change.tally(ticket.account_id, "waiting", 1)
     receipt.made = ticket.number
     receipt.save(update_fields=["made"])

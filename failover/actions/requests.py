@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID
 from django.db import IntegrityError
@@ -92,7 +93,25 @@ class Wish:
     ends_at: datetime | None = None
 
 
-def request_failover(actor: Actor, wish: Wish, key: str) -> Ticket:
+@dataclass(frozen=True)
+class Call:
+    """A request by phone: who of Support writes it down for the listed person who called, and which number he rang.
+
+    `lead` stands in the person's account here: it is he who acts, proves a second factor and gets a receipt.
+    """
+
+    lead: Actor
+    called_back: str
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {"filed_by_id": self.lead.person_id, "called_back": self.called_back}
+
+    def facts(self, actor: Actor) -> dict[str, str]:
+        return {"requested_by": actor.name, "filed_by": self.lead.name, "called_back": self.called_back}
+
+
+def request_failover(actor: Actor, wish: Wish, key: str, call: Call | None = None) -> Ticket:
     """A ticket with one line per VM, all or none. The same key gets the same ticket, whatever happened since.
 
     Raises Forbidden (a live one also: `second_factor_needed`), Absent, Invalid (fields), and Conflict:
@@ -105,10 +124,10 @@ def request_failover(actor: Actor, wish: Wish, key: str) -> Ticket:
         raise Absent
     need_listing(actor)
     if wish.kind == Kind.LIVE:
-        need_proof(actor, "A live failover", key)
+        need_proof(call.lead if call else actor, "A live failover", key)
     try:
-        with changes(actor, wish.reason.strip()) as change:
-            return _request_once(change, actor, wish, vms, key)
+        with changes(call.lead if call else actor, wish.reason.strip()) as change:
+            return _request_once(change, actor, wish, vms, key, call)
     except IntegrityError as race:
         refuse_unfit(vms, wish)
         raise Conflict("Someone requested at the same moment. Look again.") from race
@@ -122,10 +141,10 @@ def _uuid(text: uuid.UUID | str) -> uuid.UUID:
         raise Absent from error
 
 
-def _request_once(change: Change, actor: Actor, wish: Wish, vms: QuerySet[VM], key: str) -> Ticket:
+def _request_once(change: Change, actor: Actor, wish: Wish, vms: QuerySet[VM], key: str, call: Call | None) -> Ticket:
     """The replications are locked before they are looked at: stopping one of them waits, and then finds it held."""
     body = [wish.kind, sorted(str(_uuid(vm)) for vm in wish.vms), wish.reason, str(wish.point_at), str(wish.ends_at)]
-    receipt = receive(actor, key, body)
+    receipt = receive(change.actor, key, body)
     if receipt.made:
         return Ticket.objects.get(number=receipt.made)
     _check_wish(wish, vms)
@@ -136,11 +155,12 @@ def _request_once(change: Change, actor: Actor, wish: Wish, vms: QuerySet[VM], k
         number=next_number("FO"), account_id=actor.account_id or 0, kind=wish.kind, source=source, target=target,
         vm_count=vms.count(), point_at=wish.point_at, ends_at=_end_of(wish), reason=wish.reason.strip(),
         requested_by_id=actor.person_id or 0, requested_at=change.at, next_step_at=first_step(wish.kind, change.at),
+        **(call.columns if call else {}),
     )  # fmt: skip
     _add_lines(ticket, vms)
-    proof = proof_of(actor) if wish.kind == Kind.LIVE else {}
+    proof = proof_of(change.actor) if wish.kind == Kind.LIVE or call else {}
     open_for(ticket)
-    change.begin(Ticket.objects.filter(pk=ticket.pk), "request", **proof)
+    change.begin(Ticket.objects.filter(pk=ticket.pk), "request", **proof, **(call.facts(actor) if call else {}))
     change.begin(Failover.objects.filter(ticket=ticket), "request")
     tell(change, list(vms.values_list("pk", flat=True)))
     change.tally(ticket.account_id, "waiting", 1)
