@@ -32,6 +32,7 @@ log = logging.getLogger("ampdr.work")
 
 BELL = "ampdr.drive"
 BATCH = 1000
+PATIENT = 3  # so many calls of a batch may be in vain before it is made smaller
 ROUND = 10 * BATCH  # after so many rows a driver with much to do says that it lives
 
 
@@ -160,13 +161,16 @@ def _next_batch() -> Batch | None:
 
 
 def claim(duty: Duty) -> Batch | None:
-    """Takes due rows of one site for one lease, by the database's clock; passes over rows that others hold."""
+    """Takes due rows of one site for one lease, by the database's clock; passes over rows that others hold.
+
+    After a few calls in vain half as many are taken, and half of these: if one row is why, the others get rid of it.
+    """
     due = duty.due().order_by(*duty.order).select_for_update(skip_locked=True, no_key=True, of=("self",))
     with transaction.atomic(durable=True):
-        first = due.values_list("pk", "step_site").first()
+        first = due.values_list("pk", "step_site", "attempts").first()
         if first is None:
             return None
-        size = duty.size_at(first[1])
+        size = max(1, duty.size_at(first[1]) >> max(0, first[2] - PATIENT))
         keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[:size])
         batch = Batch(duty, uuid.uuid4(), first[1], keys, full=len(keys) == size)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
@@ -229,16 +233,18 @@ def pause_after(attempts: int) -> timedelta:
 def put_off(batch: Batch, error: str) -> None:
     """The outcome is unknown: ask again with the same key after a growing pause.
 
-    All due rows of the same duty and site wait as long, so that a dead provider doesn't hold every worker.
+    All due rows of the same duty and site wait half as long, so that a dead provider doesn't hold every worker, and
+    that they go first: where it was one of these rows that it fell silent at, the others are none the worse.
     """
     with transaction.atomic(durable=True):
         locked = batch.rows.order_by("pk").select_for_update(no_key=True, of=("self",))
         attempts = max(locked.values_list("attempts", flat=True), default=0)
-        until = clock.db_now(pause_after(attempts))
-        batch.rows.update(claim=None, next_step_at=until, attempts=F("attempts") + 1, last_error=error[:2000])
+        pause, words = pause_after(attempts), error.replace("\0", "")[:2000]
+        facts = {"next_step_at": clock.db_now(pause), "last_error": words}
+        batch.rows.update(claim=None, attempts=F("attempts") + 1, **facts)
         waiting = batch.duty.due().filter(step_site=batch.site).select_for_update(skip_locked=True, of=("self",))
         keys = list(waiting.values_list("pk", flat=True)[:BATCH])
-        batch.duty.rows.filter(pk__among=keys).update(next_step_at=until)
+        batch.duty.rows.filter(pk__among=keys).update(next_step_at=clock.db_now(pause / 2), last_error=words)
 
 
 class _Bell:

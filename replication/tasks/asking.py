@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -16,6 +16,7 @@ from ampdr.lifecycle import Change
 from ampdr.work import Duty, WaitingOn
 from replication.providers.base import Progress, Provider, Request, Unreachable
 from replication.providers.sites import provider_of
+from replication.tasks.hearing import heard
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class Answers:
 
     progress: dict[int, Progress]
     silence: str = ""
+    errors: dict[int, str] = field(default_factory=dict)  # what it broke on, where it went on with the others
 
 
 class ProviderDuty(Duty):
@@ -105,8 +107,8 @@ class ProviderDuty(Duty):
             self.ask_anew(rows, reason)
         if sorts["moving"]:
             self.moved(sorts["moving"], answer.progress)
-        if sorts["unknown"]:
-            self.unknown(change, sorts["unknown"], answer.silence)
+        for silence, rows in _by_silence(sorts["unknown"], answer).items():
+            self.unknown(change, rows, silence)
 
     def ask_anew(self, rows: list[Any], reason: str) -> None:
         self.raise_generation(rows)
@@ -150,19 +152,20 @@ def ask(provider: Provider, requests: Mapping[int, Request], accepted: set[int])
     Raises Unreachable when it doesn't answer, unless it forgets keys: then what it didn't answer of is unknown.
     To look is harmless, whatever it remembers: a look that wasn't answered is repeated.
     """
-    heard: dict[str, Progress] = {}
-    keys = {request.key: pk for pk, request in requests.items()}
-    for known in _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch):
-        heard |= provider.observe(known)
+    known = _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch)
+    said, broken = heard(provider, provider.observe, known, again=True)
+    silence, forgets = "", not provider.remembers_keys
+    again = [] if forgets else [pk for pk in accepted if requests[pk].key not in said]
     try:
-        again = [] if not provider.remembers_keys else [pk for pk in accepted if requests[pk].key not in heard]
-        for part in _parts([requests[pk] for pk in requests if pk not in accepted or pk in again], provider.batch):
-            heard |= provider.submit(part)
-    except Unreachable as silence:
-        if provider.remembers_keys:
+        parts = _parts([requests[pk] for pk in requests if pk not in accepted or pk in again], provider.batch)
+        more, broken = heard(provider, provider.submit, parts, again=not forgets)
+        said |= more
+    except Unreachable as error:
+        if not forgets:
             raise
-        return Answers({keys[key]: said for key, said in heard.items()}, str(silence))
-    return Answers({keys[key]: said for key, said in heard.items() if key in keys})
+        silence = str(error)
+    progress = {pk: said[request.key] for pk, request in requests.items() if request.key in said}
+    return Answers(progress, silence, {pk: broken[id(one)] for pk, one in requests.items() if id(one) in broken})
 
 
 def _parts(things: Sequence[T], size: int) -> list[Sequence[T]]:
@@ -179,6 +182,13 @@ def _sort(row: Any, said: Progress | None) -> str:
     if said.refused:
         return "failed" if row.refusals >= REFUSALS_ALLOWED else "refused"
     return "done" if said.done else "moving"
+
+
+def _by_silence(rows: list[Any], answer: Answers) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[answer.errors.get(row.pk, answer.silence)].append(row)
+    return found
 
 
 def _by_reason(rows: list[Any], progress: Mapping[int, Progress]) -> dict[str, list[Any]]:

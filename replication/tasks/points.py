@@ -17,7 +17,9 @@ from ampdr.work import Duty
 from inventory.models import VM
 from replication.models import PointFeed, RecoveryPoint, Replication
 from replication.providers.base import Points, Unreachable
+from replication.providers.punctual import in_time
 from replication.providers.sites import provider_of
+from replication.tasks.hearing import fit_points
 from replication.tasks.history import STANDS, end_gaps, gaps_until, record
 from replication.tasks.listing import list_as
 
@@ -102,9 +104,11 @@ class Collect(Duty):
         try:
             if feed.cursor == 0 or feed.attempts:
                 answer.silent = True  # until it says otherwise
-                answer.silent = not provider.health().answers
+                answer.silent = not in_time(provider, provider.health).answers
             if asked:
-                answer.points = provider.recovery_points({str(vm): newest for _, vm, newest, _ in asked})
+                since = {str(vm): newest for _, vm, newest, _ in asked}
+                points = in_time(provider, lambda: provider.recovery_points(since))
+                answer.points = fit_points(points, answer.replications)
         except Unreachable as error:
             answer.error = str(error) or type(error).__name__
             answer.last, answer.pause = feed.cursor, work.pause_after(feed.attempts)

@@ -1,0 +1,147 @@
+"""What a provider says, made fit to be written: one that talks nonsense keeps no row from going on.
+
+What can't be true is not known: a loss below zero, a moment in the future, an address that is none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from math import isfinite
+from typing import Any, TypeVar
+
+from ampdr import clock
+from replication.providers.base import Kind, Point, Points, Progress, Provider, Result, Unreachable
+from replication.providers.punctual import in_time
+
+T = TypeVar("T")
+log = logging.getLogger("replication.hearing")
+
+SKEW = timedelta(minutes=5)  # so much may a site's clock go ahead of ours
+SOONEST, LATEST = 0.1, 3600.0  # seconds until a work is looked at again
+BROKEN_CALLS = 24  # of one batch: enough to find two of a thousand that a provider chokes on
+
+
+def heard(
+    provider: Provider,
+    verb: Callable[[Sequence[T]], Mapping[str, Progress]],
+    parts: Iterable[Sequence[T]],
+    again: bool,
+) -> tuple[dict[str, Progress], dict[int, str]]:
+    """What the provider says of these things, and the error of each that it chokes on, by its `id`.
+
+    Raises Unreachable when it doesn't answer, and its own error when it answers of nothing. `again`: a call may be
+    repeated, so what breaks is asked in halves until one thing stands alone, and the others go on.
+    """
+    said: dict[str, Progress] = {}
+    errors: dict[int, str] = {}
+    waiting, broken, last = list(parts), 0, None
+    while waiting:
+        part = waiting.pop(0)
+        try:
+            said |= fit(in_time(provider, lambda part=part: dict(verb(part))))  # type: ignore[misc]
+        except Unreachable:
+            raise
+        except Exception as error:
+            last, broken = error, broken + 1
+            if not again:
+                raise
+            log.warning("%s of %d at %s broke: %s", verb.__name__, len(part), provider.site, error)
+            if len(part) == 1 or broken >= BROKEN_CALLS:
+                errors |= {id(one): f"{type(error).__name__}: {error}" for one in part}
+            else:
+                waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+    if last and not said:
+        raise last
+    return said, errors
+
+
+def fit(said: Mapping[str, Any]) -> dict[str, Progress]:
+    """What of it is a progress, each fact within its bounds."""
+    found = {}
+    for key, one in said.items():
+        try:
+            found[key] = _fit(one)
+        except (TypeError, ValueError, AttributeError) as error:
+            log.warning("no progress for %s: %r (%s)", key, one, error)
+    return found
+
+
+def _fit(said: Progress) -> Progress:
+    refused = words(said.refused, 2000)
+    look_in = float(said.look_in)
+    return Progress(
+        done=bool(said.done) and not refused, percent=min(100, max(0, int(said.percent))), step=words(said.step, 120),
+        bytes_done=_count(said.bytes_done), bytes_total=_count(said.bytes_total), refused=refused,
+        look_in=min(LATEST, max(SOONEST, look_in)) if isfinite(look_in) else LATEST,
+        result=_result(said.result) if said.result else None,
+    )  # fmt: skip
+
+
+def words(said: object, most: int) -> str:
+    return str(said or "").replace("\0", "")[:most]
+
+
+def _count(said: int | None) -> int | None:
+    return None if said is None else min(2**63 - 1, max(0, int(said)))
+
+
+def _result(said: Result) -> Result:
+    loss = None if said.loss_seconds is None else float(said.loss_seconds)
+    return Result(
+        address=_address(said.address), point=moment(said.point), running_since=moment(said.running_since),
+        loss_seconds=loss if loss is not None and isfinite(loss) and loss >= 0 else None,
+    )  # fmt: skip
+
+
+def _address(said: object) -> str:
+    try:
+        return str(ip_address(str(said))) if said else ""
+    except ValueError:
+        return ""
+
+
+def moment(said: object) -> datetime | None:
+    """As it was told, if it is a moment and not one of the future."""
+    known = isinstance(said, datetime) and said.tzinfo is not None and said <= clock.now() + SKEW
+    return said if known and isinstance(said, datetime) else None
+
+
+def fit_points(said: Mapping[str, Any], asked: Mapping[str, int]) -> dict[str, Points]:
+    """Of the VMs that were asked for: a point of the future would say for ever that all is well."""
+    return {vm: _points(one) for vm, one in said.items() if vm in asked and isinstance(one, Points)}
+
+
+def _points(said: Points) -> Points:
+    new = tuple(Point(one.at, words(one.consistent, 12)) for one in said.new if moment(one.at))
+    return Points(new, moment(said.oldest_kept))
+
+
+# ---- What a provider says is gone ------------------------------------------------------------------------------------
+
+LEAVES = {Kind.STOP: (Kind.START_TEST, Kind.START_LIVE), Kind.RELEASE: (Kind.FENCE,)}
+
+
+def deny_what_remains(provider: Provider, rows: Sequence[Any], said: dict[int, Progress]) -> None:
+    """A failover VM or a bar that the site still lists isn't gone, whatever was said: that counts as a refusal."""
+    gone = {
+        (kind, str(row.vm__uuid)): row.pk
+        for row in rows if row.verb in LEAVES and row.pk in said and said[row.pk].done for kind in LEAVES[row.verb]
+    }  # fmt: skip
+    if not gone:
+        return
+    for kind, vm in listed(provider):
+        if pk := gone.get((kind, vm)):
+            said[pk] = Progress(refused=f"{provider.site} says that it is gone, and still lists it.")
+
+
+def listed(provider: Provider) -> Iterator[tuple[Kind, str]]:
+    """Kind and VM of everything of ours at this site."""
+    cursor = ""
+    while True:
+        page, cursor = in_time(provider, lambda cursor=cursor: provider.existing(cursor))  # type: ignore[misc]
+        yield from ((one.kind, one.vm) for one in page)
+        if not cursor:
+            return
