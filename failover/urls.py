@@ -3,10 +3,10 @@
 from django.urls import path
 
 from failover.screens.security import FIM, MALWARE, PATCHING
-from failover.views import bulk, ending, lists, points, request, security, ticket, tickets, vm
+from failover.views import bulk, ending, lists, overview, points, request, security, ticket, tickets, vm
 
 urlpatterns = [
-    path("", lists.overview, name="overview-redirect"),
+    path("", overview.overview, name="overview"),
     path("vms/", lists.vms, name="vms"),
     path("vms/choose/", bulk.choose, name="vms-choose"),
     path("vms/<slug:slug>/", vm.detail, name="vm"),

@@ -240,19 +240,19 @@ def test_who_has_several_accounts_switches_in_the_top_bar(cast: Cast, priya: Cli
     page = text(priya.get(at("vms")))
     assert "choose another account" in page and 'href="/contoso/"' in page
     priya.get(at("vms", slug="contoso"))
-    assert priya.get("/")["Location"] == "/contoso/" and priya.get("/contoso/")["Location"] == at("vms", slug="contoso")
+    assert priya.get("/")["Location"] == "/contoso/" and priya.get("/contoso/").status_code == 200
     Membership.objects.filter(person=cast.priya, account=cast.contoso).update(enabled=False)
     assert "choose another account" not in text(priya.get(at("vms")))
     assert priya.get("/")["Location"] == "/northwind/"
 
 
-def test_an_account_begins_with_the_first_screen_that_one_may_open(cast: Cast) -> None:
+def test_an_account_begins_with_overview_whatever_one_may_open(cast: Cast) -> None:
     desk = Role.objects.create(account=cast.northwind, name="Desk", slug="desk", permissions=["view_activity"])
     join(cast.tom, cast.northwind).roles.set([desk])
-    assert sign_in(Client(), cast.tom).get("/northwind/")["Location"] == at("activity")
+    assert "Last events" in text(sign_in(Client(), cast.tom).get("/northwind/"))
     desk.permissions = []
     desk.save()
-    assert sign_in(Client(), cast.tom).get("/northwind/")["Location"] == at("notifications")
+    assert "Last events" not in text(sign_in(Client(), cast.tom).get("/northwind/"))
 
 
 # ---- Hostile text ----------------------------------------------------------------------------------------------------

@@ -96,5 +96,5 @@ def home(request: HttpRequest) -> HttpResponse:
         return redirect("admin:index")
     last = next((account for account in accounts if account.pk == request.user.last_account_id), None)
     if last or len(accounts) == 1:
-        return redirect("overview-redirect", (last or accounts[0]).slug)
+        return redirect("overview", (last or accounts[0]).slug)
     return render(request, "accounts.html", {"accounts": accounts, "layout": "bare.html"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
@@ -17,10 +17,12 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Lower
 
 from accounts.models import Permission
+from ampdr import clock
 from ampdr.errors import Invalid
 from ampdr.lifecycle import Actor
 from ampdr.pages import Place
 from failover.models import Failover
+from failover.screens.row import NEVER, OVERDUE, REPLICATED, readiness_name
 from failover.screens.security import BY_PERMISSION, SECURITY, Part, readable
 from inventory.models import GROUPS, VM, Role, Site
 from replication.actions import kept_hours
@@ -35,6 +37,21 @@ UNREAD = [f"original__{field.name}" for field in VM._meta.concrete_fields if fie
 _signer = Signer(sep=".", salt="place in a list")
 
 
+class Only(NamedTuple):
+    """What Overview counts and this list shows. `tested` in the rule: the name of a VM's readiness."""
+
+    label: str
+    rule: Q
+
+
+COPIED = Q(protection__in=REPLICATED)
+ONLY: dict[str, Only] = {
+    "behind": Only("RPO behind", Q(protection__in=("rpo_behind", "source_unreachable"))),
+    "overdue": Only("Test overdue", COPIED & Q(tested=OVERDUE.name)),
+    "never": Only("Never tested", COPIED & Q(tested=NEVER.name)),
+}
+
+
 @dataclass(frozen=True)
 class Filters:
     """What a list was asked for. `after` and `before` are places: opaque, made by this module alone."""
@@ -42,6 +59,7 @@ class Filters:
     state: str = ""
     status: str = ""
     failover: str = ""  # "yes": only VMs that a failover made
+    only: str = ""  # one of ONLY: originals of which this is so
     site: str = ""
     q: str = ""
     size: int = SIZE
@@ -56,8 +74,9 @@ class Filters:
         size = query.get("size", "")
         return cls(
             state=_known(asked.get("state", ""), GROUPS), status=_known(asked.get("status", ""), SECURITY),
-            failover=_known(asked.get("failover", ""), {"yes": True}), site=asked.get("site", "").upper(),
-            q=asked.get("q", ""), after=query.get("after", ""), before=query.get("before", ""),
+            failover=_known(asked.get("failover", ""), {"yes": True}), only=_known(asked.get("only", ""), ONLY),
+            site=asked.get("site", "").upper(), q=asked.get("q", ""),
+            after=query.get("after", ""), before=query.get("before", ""),
             size=next((one for one in SIZES if str(one) == size), SIZE),
         )  # fmt: skip
 
@@ -69,7 +88,7 @@ class Filters:
         )
 
     def __bool__(self) -> bool:
-        return bool(self.state or self.status or self.failover or self.site or self.q)
+        return bool(self.state or self.status or self.failover or self.only or self.site or self.q)
 
 
 def _known(value: str, words: Mapping[str, Any]) -> str:
@@ -109,6 +128,8 @@ def matching(actor: Actor, permission: str, filters: Filters, parts: Sequence[Pa
         found = found.filter(group=filters.state)
     if filters.failover and actor.can(Permission.READ_REPLICATION):
         found = found.exclude(role=Role.PRIMARY)
+    if filters.only and actor.can(Permission.READ_REPLICATION):
+        found = found.annotate(tested=readiness_name(clock.now())).filter(ONLY[filters.only].rule, role=Role.PRIMARY)
     if filters.status and own:
         found = found.filter(**{own[0].name: filters.status})
     if filters.site:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from django.db.models import Case, CharField, F, Value, When
 from django.urls import reverse
 
 from accounts.models import Permission
@@ -63,6 +64,19 @@ def readiness(vm: VM, now: datetime) -> State:
     if now - one.last_test_at > TEST_TELLS_FOR:
         return OVERDUE
     return RESULTS[one.last_test_result]
+
+
+def readiness_name(now: datetime) -> Case:
+    """The name of `readiness` as an expression, for ten thousand originals at once. A test holds both to the same."""
+    return Case(
+        When(last_test_at=None, then=Value(NEVER.name)),
+        When(last_test_result=TestResult.FAILED, then=Value(TestResult.FAILED.value)),
+        When(resized_at__gt=F("last_test_at"), then=Value(CHANGED.name)),
+        When(last_test_at__lt=now - TEST_TELLS_FOR, then=Value(OVERDUE.name)),
+        When(last_test_result="", then=Value(RESULTS[""].name)),
+        default=F("last_test_result"),
+        output_field=CharField(),
+    )
 
 
 def location(vm: VM) -> str:

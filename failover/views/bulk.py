@@ -20,7 +20,7 @@ from failover.views import vm
 from inventory.actions import keep
 from inventory.models import VM, Role
 
-OFFERED = {"state", "site", "q"}
+OFFERED = {"state", "only", "site", "q"}
 
 
 class Purpose(NamedTuple):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.http import HttpResponse
-from django.shortcuts import redirect
 
 from accounts.actions import administrators
 from accounts.models import Head, Permission
@@ -16,22 +15,11 @@ from ampdr.lifecycle import Actor, State
 from ampdr.views import page_or_part, unchanged
 from failover.screens import row
 from failover.screens.markup import Line, vms_row
-from failover.screens.query import SIZES, Filters, Page, rows, sites
+from failover.screens.query import ONLY, SIZES, Filters, Page, rows, sites
 from inventory.models import GROUPS, VM, Role
 
 ORDERABLE = ("none", "stopped")
 WITHOUT_ORIGINALS = ("live", "tests")  # groups of stand-ins alone
-FIRST = (
-    ("vms", Permission.READ_VMS), ("replication", Permission.READ_REPLICATION), ("fim", Permission.READ_FIM),
-    ("malware", Permission.READ_AVAM), ("patching", Permission.READ_PACKAGES),
-    ("tickets", Permission.READ_TICKETS), ("users", Permission.READ_IDENTITY), ("activity", Permission.VIEW_ACTIVITY),
-)  # fmt: skip
-
-
-def overview(request: Visit) -> HttpResponse:
-    """Until Overview is built, an account begins with the first screen that this person may open."""
-    first = next((screen for screen, permission in FIRST if request.actor.can(permission)), "notifications")
-    return redirect(first, request.actor.account_slug)
 
 
 def vms(request: Visit) -> HttpResponse:
@@ -39,7 +27,7 @@ def vms(request: Visit) -> HttpResponse:
     if unchanged(request):
         return HttpResponse(status=204)
     actor, tells = request.actor, request.actor.can(Permission.READ_REPLICATION)
-    filters = Filters.read(request.GET, {"site", "q"} | ({"state"} if tells else set()))
+    filters = Filters.read(request.GET, {"site", "q"} | ({"state", "only"} if tells else set()))
     page = rows(actor, Permission.READ_VMS, filters, rpo=tells)
     picks = {"orders": actor.can(Permission.WRITE_REPLICATION), "requests": actor.listed} if tells else {}
     context = frame(request, filters, page, GROUPS) | {
@@ -48,7 +36,7 @@ def vms(request: Visit) -> HttpResponse:
         "lines": [vms_row(line, any(picks.values()), tells) for line in lines(actor, page.rows)],
         "ask": administrators(request.head.account_id or 0) if tells and not picks["orders"] else (),
         "total": request.head.all_vms, "matching": how_many(request.head, filters, page),
-        "hidden": [("state", filters.state), ("site", filters.site), ("q", filters.q)],
+        "hidden": [(name, getattr(filters, name)) for name in ("state", "only", "site", "q")],
     }  # fmt: skip
     return page_or_part(request, "failover/vms.html", "failover/parts/vms.html", context)
 
@@ -59,7 +47,7 @@ def how_many(head: Head, filters: Filters, page: Page) -> int | None:
         return sum(vm.role == Role.PRIMARY for vm in page.rows)
     if filters.state in WITHOUT_ORIGINALS:
         return 0
-    if filters.site or filters.q:
+    if filters.site or filters.q or filters.only:
         return None
     counted: int = getattr(head, filters.state) if filters.state else head.all_vms - head.live
     return counted
@@ -85,6 +73,8 @@ def chips(filters: Filters, chosen: State | None) -> list[dict[str, str]]:
         found.append({"label": chosen.word, "href": filters.link(state="", status="")})
     if filters.failover:
         found.append({"label": "In failover", "href": filters.link(failover="")})
+    if filters.only:
+        found.append({"label": ONLY[filters.only].label, "href": filters.link(only="")})
     if filters.site:
         found.append({"label": filters.site, "href": filters.link(site="")})
     if filters.q:

@@ -51,7 +51,7 @@ OTHER_MEMBERS = """
 route                method    sent                          nora     adam     rita
 
 # Pages of an account: here, /northwind/
-overview-redirect    GET       -                             302      302      302
+overview             GET       -                             200      200      200
 vms                  GET       -                             403      200      403
 vms-choose           POST      ;order=chosen&vm={free_uuid}  403/403  303/404  403/403
 vms-choose           POST      ;order=all&state=unprotected  403      303      403

@@ -44,7 +44,7 @@ invitation           GET       {link}                        200/200/404 403/403
 invitation           POST      {link};name=N&password=a-long-phrase-1&time_zone=UTC in/in/404 403/403/404 403/403/404 403/403/404 403/403/404 403/403/404 403/403/404
 
 # Pages of an account: here, /northwind/
-overview-redirect    GET       -                             in    302      302      302      302      404      404
+overview             GET       -                             in    200      200      200      200      404      404
 vms                  GET       -                             in    200      200      200      200      404      404
 vms-choose           POST      ;order=chosen&vm={free_uuid}  in    303/404  303/404  403/404  403/403  404      404
 vms-choose           POST      ;order=all&state=unprotected  in    303      303      403      403      404      404

@@ -52,7 +52,7 @@ def test_each_screen_by_its_own_permission_alone(cast: Cast, client: Client, web
         Role.objects.filter(name=Permission.READ_VMS).update(permissions=[permission])
         assert [client.get(f"/northwind/{screen}/").status_code for screen in SCREENS if screen != mine] == [403] * 3
         assert len(listing(get(client, mine))) == 2
-        assert client.get("/northwind/")["Location"] == f"/northwind/{mine}/"
+        assert f'href="/northwind/{mine}/"' in main(client.get("/northwind/").content.decode())
         for page in ("web-01", "nothing"):
             status = client.get(f"/northwind/vms/{page}/").status_code
             assert status == (403 if mine != "vms" else 200 if page == "web-01" else 404)
@@ -85,12 +85,6 @@ def test_another_account_sees_its_own_alone(cast: Cast, client: Client, web: VM)
     for screen in SCREENS:
         assert "No virtual machines yet" in client.get(f"/contoso/{screen}/").content.decode()
         assert client.get(f"/northwind/{screen}/").status_code == 404
-
-
-def test_an_account_begins_with_its_vms(cast: Cast, client: Client) -> None:
-    sign_in(client, cast.priya)
-    response = client.get("/northwind/")
-    assert (response.status_code, response["Location"]) == (302, "/northwind/vms/")
 
 
 @pytest.mark.parametrize("screen", SCREENS)
