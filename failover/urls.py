@@ -3,7 +3,7 @@
 from django.urls import path
 
 from failover.screens.security import FIM, MALWARE, PATCHING
-from failover.views import bulk, ending, lists, overview, points, request, security, ticket, tickets, vm
+from failover.views import bulk, ending, lists, overview, points, request, security, ticket, tickets, vm, vpn
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -15,6 +15,9 @@ urlpatterns = [
     path("security/fim/", security.screen, {"part": FIM}, name="fim"),
     path("security/malware/", security.screen, {"part": MALWARE}, name="malware"),
     path("security/patching/", security.screen, {"part": PATCHING}, name="patching"),
+    path("vpn/", vpn.vpn, name="vpn"),
+    path("vpn/members/<uuid:member>/", vpn.member, name="vpn-member"),
+    path("vpn/<str:profile>/profile/", vpn.profile, name="vpn-profile"),
     path("failovers/", tickets.index, name="failovers"),
     path("failovers/new/", request.choose, name="failover-new"),
     path("failovers/new/confirm/", request.confirm, name="failover-confirm"),

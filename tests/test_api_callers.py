@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission as StaffPermission
 
 from accounts.models import Membership, Person, Token
 from ampdr import clock
-from inventory.models import VM
+from inventory.models import VM, VpnGateway
 from replication.models import Order
 from tests.caller import KEY, NOBODY, Answer, Caller, alike, by_token, said, signed_in, the_document, three_vms
 from tests.cast import Cast, join, make_person, make_vms, protect, request, sign_in
@@ -125,6 +125,8 @@ CALLS: list[tuple[str, str, Any]] = [
     ("GET", "replications/{vm}/points/", None), ("GET", "replications/{vm}/rpo/", None),
     ("POST", "replications/stop/", {"vms": ["{vm}"]}), ("GET", "service-levels/", None),
     ("GET", "billable/?month=2026-01", None), ("GET", "outages/", None),
+    ("GET", "vpn/", None), ("GET", "vpn/members/", None), ("POST", "vpn/members/{member}/PHX01-Recovery/", {}),
+    ("DELETE", "vpn/members/{member}/PHX01-Recovery/", None),
     ("GET", "tickets/", None), ("POST", "tickets/", {"kind": "test", "vms": ["{vm}"]}),
     ("GET", "tickets/{ticket}/", None), ("GET", "tickets/{ticket}/failovers/", None),
     ("POST", "tickets/{ticket}/withdraw/", {}), ("POST", "tickets/{ticket}/confirm/", {}),
@@ -151,7 +153,10 @@ def test_every_call_is_tried() -> None:
         for method, operation in methods.items()
         if "{account}" in path and operation["security"] != [{"machine": []}]
     }
-    names = {"{vm}": "{uuid}", "{order}": "{number}", "{ticket}": "{number}"}
+    names = {
+        "{vm}": "{uuid}", "{order}": "{number}", "{ticket}": "{number}", "{member}": "{uuid}",
+        "PHX01-Recovery": "{profile}",
+    }  # fmt: skip
     tried = set()
     for method, path, _ in CALLS:
         for ours, theirs in names.items():
@@ -161,19 +166,21 @@ def test_every_call_is_tried() -> None:
 
 
 def contosos(cast: Cast) -> dict[str, str]:
-    """What Contoso has: a VM, the order of it and a ticket about it."""
+    """What Contoso has: a VM, the order of it and a ticket about it, and a member."""
+    VpnGateway.objects.get_or_create(site=cast.sites["PHX01"], recovery=True, host="phx01.vpn.example")
+    member = str(Membership.objects.get(person=cast.olga).uuid)
     (theirs,) = make_vms(cast.contoso, cast.sites["DFW01"], ["erp-01"])
     order = protect(cast, [theirs], who="olga", key="olgas-order-key")
     ticket = request(cast, [theirs], who="olga", key="olgas-ticket-key")
-    return {"vm": str(theirs.uuid), "order": order.number, "ticket": ticket.number}
+    return {"vm": str(theirs.uuid), "order": order.number, "ticket": ticket.number, "member": member}
 
 
 @pytest.mark.parametrize("by", ["token", "session"])
 def test_another_accounts_is_as_good_as_none(cast: Cast, vms: list[VM], by: str) -> None:
     """Every call: another account's name and one that nobody has; another account's thing and one that never was."""
     theirs = contosos(cast)
-    nothing = {"vm": NOBODY, "order": "RO-9999999", "ticket": "FO-9999999"}
-    malformed = {"vm": "web-01", "order": "RO-1' OR 1=1", "ticket": "%00"}
+    nothing = {"vm": NOBODY, "order": "RO-9999999", "ticket": "FO-9999999", "member": NOBODY}
+    malformed = {"vm": "web-01", "order": "RO-1' OR 1=1", "ticket": "%00", "member": "olga"}
     enter = by_token if by == "token" else signed_in
     mine = enter(cast, "priya")
     for call in CALLS:
@@ -207,7 +214,7 @@ def test_without_read_every_number_is_refused_alike(cast: Cast, vms: list[VM]) -
     cast.oscar = bill
     caller = by_token(cast, "oscar")
     for call in CALLS:
-        if "/approve/" in call[1] or "/reject/" in call[1] or call[1].startswith(("vms/", "outages/")):
+        if "/approve/" in call[1] or "/reject/" in call[1] or call[1].startswith(("vms/", "outages/", "vpn/")):
             continue
         refused = made(caller, call, **own)
         assert said(refused) == (403, "forbidden"), call

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.actions import invitation_path, invite, issue_machine_token, issue_token
-from accounts.models import Account, Activity, AuthorizedUser, FactorReset, Permission, Role, Token
+from accounts.models import Account, Activity, AuthorizedUser, FactorReset, Membership, Permission, Role, Token
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from inventory.actions import declare, keep
-from inventory.models import VM
+from inventory.models import VM, VpnClient, VpnGateway, VpnMember
 from notices.actions import Opening, open_conversation
 from notices.models import Notice
 from replication.models import Replication, ServiceLevel
@@ -55,6 +55,9 @@ class Things:
     inventory_site: str
     inventory_vm: str
     inventory_outage: str
+    inventory_vpngateway: str
+    inventory_vpnclient: str
+    inventory_vpnmember: str
     replication_order: str
     replication_replication: str
     replication_servicelevel: str
@@ -70,6 +73,17 @@ NEVER = Things(
     member=str(uuid.UUID(int=9)), invited=str(uuid.UUID(int=10)), link="never-made", role="never-there",
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
 )  # fmt: skip
+
+
+def profile_of(cast: Cast, account: Account, who: str) -> dict[str, Any]:
+    """Who furnishes an account has the profile of PHX01-Recovery."""
+    host = {"host": "phx01-recovery.vpn.example"}
+    gateway, _ = VpnGateway.objects.get_or_create(site=cast.sites["PHX01"], recovery=True, defaults=host)
+    facts = {"name": "Connect", "version": "4.2", "download_url": "https://downloads.example/connect.zip"}
+    client, _ = VpnClient.objects.get_or_create(gateway=gateway, system="windows", defaults=facts)
+    mine = Membership.objects.get(account=account, person=getattr(cast, who))
+    member = VpnMember.objects.create(membership=mine, gateway=gateway)
+    return {"inventory_vpngateway": gateway, "inventory_vpnclient": client, "inventory_vpnmember": member}
 
 
 def furnish(cast: Cast, account: Account, who: str) -> Things:
@@ -97,7 +111,7 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
         "accounts_factorreset": FactorReset.objects.create(person=person, reason="Called back", asked_by=cast.tom),
         "accounts_activity": Activity.objects.filter(account=account).latest("pk"),
         "accounts_machinetoken": issue_machine_token(PORTAL, "matrix", "inventory", account=account)[0],
-        "inventory_site": site, "inventory_vm": web,
+        **profile_of(cast, account, who), "inventory_site": site, "inventory_vm": web,
         "inventory_outage": declare(cast.actor("mary"), site, "No power", "Hall A.", NOW, str(uuid.uuid4())),
         "replication_order": order, "replication_replication": Replication.objects.get(vm=web),
         "failover_ticket": waiting, "notices_conversation": talk,

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from failover.api import tickets, vms
+from failover.api import tickets, vms, vpn
 
 urlpatterns = [
     path("vms/", vms.VmList.as_view(), name="api-vms"),
@@ -15,4 +15,5 @@ urlpatterns = [
     path("tickets/<str:number>/terminate/", tickets.Terminate.as_view(), name="api-terminate"),
     path("tickets/<str:number>/approve/", tickets.Approve.as_view(), name="api-approve"),
     path("tickets/<str:number>/reject/", tickets.Reject.as_view(), name="api-reject"),
+    *vpn.urlpatterns,
 ]

@@ -7,7 +7,16 @@ from inventory.actions.outages import close, declare, update
 from inventory.actions.reports import AT_MOST, KINDS, Taken, report
 from inventory.actions.sites import save_site
 from inventory.actions.upserts import AT_ONCE, Feed, Outcome, missing, preview, upsert
-from inventory.actions.vpn import Profiles, keepers, let_in, let_out, profile_count, save_client, save_gateway
+from inventory.actions.vpn import (
+    Profiles,
+    gateway_named,
+    keepers,
+    let_in,
+    let_out,
+    profile_count,
+    save_client,
+    save_gateway,
+)
 
 __all__ = [
     "AT_MOST",
@@ -24,6 +33,7 @@ __all__ = [
     "close",
     "count_new",
     "declare",
+    "gateway_named",
     "keep",
     "keepers",
     "let_in",

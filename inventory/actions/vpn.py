@@ -73,6 +73,13 @@ def keepers(account_id: int) -> list[str]:
     return list(found.order_by("name").distinct().values_list("name", flat=True))
 
 
+def gateway_named(name: str) -> VpnGateway | None:
+    """By the name of its profile: PHX01, or PHX01-Recovery."""
+    code = name.removesuffix("-Recovery")
+    found = VpnGateway.objects.select_related("site").filter(site__code=code.replace("\0", ""), recovery=code != name)
+    return found.first()
+
+
 class Profiles(NamedTuple):
     with_it: int
     of: int

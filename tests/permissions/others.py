@@ -31,6 +31,11 @@ api-rpo              GET       {web_uuid}                    200/404 200/404 403
 api-replications-stop POST     ;vms={web_uuid}               403/404 200/404 403/403 401     403/404 404     401
 api-billable         GET       ?month=2026-01                200     200     403     401     200     404     401
 api-outages          GET       -                             200     200     200     401     200     404     401
+api-vpn              GET       -                             403     200     403     401     403     404     401
+api-vpn-members      GET       -                             403     200     403     401     403     404     401
+api-vpn-member       POST      {member},PHX01-Recovery       403/403 204/404 403/403 401     403/403 404     401
+api-vpn-member       DELETE    {member},PHX01-Recovery       403/403 204/404 403/403 401     403/403 404     401
+api-vpn-member       POST      {member},XXX99                403/403 404     403/403 401     403/403 404     401
 api-tickets          GET       -                             200     200     403     401     200     404     401
 api-tickets          POST      ;kind=test&vms={web_uuid}     201/404 201/404 403/403 401     403/404 404     401
 api-tickets          POST      ;kind=live&vms={web_uuid}&site_code=PHX01 403/404 403/404 403/403 401 403/404 404 401
@@ -106,6 +111,15 @@ ticket-new           POST      ;kind=other&title=A&text=B&key={key} 403/403  303
 conversation         GET       {talk}                        403/403  200/404  403/403
 conversation         GET       {waiting}                     403/403  303/404  403/403
 conversation         POST      {talk};text=Hello&key={key}   403/403  303/404  403/403
+vpn                  GET       -                             403      200      403
+vpn                  GET       ?vm={web_uuid}                403/403  200/404  403/403
+vpn                  GET       ?vm={tested}                  403/403  200/404  403/403
+vpn-profile          GET       PHX01-Recovery                403      403      403
+vpn-profile          GET       XXX99                         403      404      403
+vpn-member           POST      {member};site=PHX01-Recovery&do=in 403/403 302/404 403/403
+vpn-member           POST      {member};site=PHX01-Recovery&do=out 403/403 302/404 403/403
+vpn-member           POST      {member};site=XXX99&do=in     403/403  400/404  403/403
+vpn-member           GET       {member}                      405      405      405
 users                GET       -                             403      200      403
 user                 GET       {member}                      403/403  200/404  403/403
 user                 POST      {member};do=disable           403/403  302/404  403/403
@@ -143,6 +157,11 @@ api-replications-stop POST      ;vms={web_uuid}               403/403  200/404  
 api-billable         GET       ?month=2026-01                403      200      200
 api-billable         GET       ?month=no                     403      400      400
 api-outages          GET       -                             403      200      403
+api-vpn              GET       -                             403      200      403
+api-vpn-members      GET       -                             403      200      403
+api-vpn-member       POST      {member},PHX01-Recovery       403/403  204/404  403/403
+api-vpn-member       DELETE    {member},PHX01-Recovery       403/403  204/404  403/403
+api-vpn-member       POST      {member},XXX99                403/403  404      403/403
 api-tickets          GET       -                             403      200      200
 api-tickets          POST      ;kind=test&vms={web_uuid}     403/403  403/404  201/404
 api-ticket           GET       {waiting}                     403/403  200/404  200/404

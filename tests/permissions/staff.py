@@ -15,6 +15,9 @@ accounts_activity         200   403  403       200/200/302  403          200/200
 accounts_machinetoken     403   403  403       403          403          403/403/302  403
 inventory_site            200   403  403       200/200/302  403          200/200/302  403
 inventory_vm              200   403  403       200/200/302  403          200/200/302  403
+inventory_vpngateway      200   403  403       200/200/302  403          200/200/302  403
+inventory_vpnclient       200   403  403       200/200/302  403          200/200/302  403
+inventory_vpnmember       200   403  403       200/200/302  403          200/200/302  403
 inventory_outage          200   200  200       200/200/404  400/400/404  302          403
 replication_servicelevel  200   403  403       200/200/302  403          200/200/302  403
 replication_order         200   403  403       200/200/404  400/400/404  200/200/302  403
@@ -34,6 +37,9 @@ Support_lead  accounts_invitation     200   403  403       200/200/302  403     
 Support_lead  accounts_factorreset    200   200  200       200/200/404  400/400/404  200/200/302  403
 Support_lead  accounts_machinetoken   403   403  403       403          403          403/403/302  403
 Support_lead  inventory_site          200   403  403       200/200/302  200/200/302  200/200/302  403
+Support_lead  inventory_vpngateway    200   200  200       200/200/302  200/200/302  200/200/302  403
+Support_lead  inventory_vpnclient     200   200  200       200/200/302  200/200/302  200/200/302  403
+Support_lead  inventory_vpnmember     200   403  403       200/200/302  403          200/200/302  403
 Support_lead  replication_servicelevel 200 200 200      200/200/302  200/200/302  200/200/302  403
 Support_lead  failover_ticket         200   403  403       200/200/404  400/400/404  302          403
 Operator      accounts_account        200   403  403       200/200/302  403          200/200/302  403
@@ -42,6 +48,9 @@ Operator      accounts_authorizeduser 403   403  403       403          403     
 Operator      accounts_factorreset    403   403  403       403          403          403/403/302  403
 Operator      accounts_machinetoken   200   200  200       200/200/302  403          200/200/302  403
 Operator      inventory_site          200   200  200       200/200/302  200/200/302  200/200/302  403
+Operator      inventory_vpngateway    200   200  200       200/200/302  200/200/302  200/200/302  403
+Operator      inventory_vpnclient     200   200  200       200/200/302  200/200/302  200/200/302  403
+Operator      inventory_vpnmember     403   403  403       403          403          403/403/302  403
 Operator      inventory_outage        403   403  403       403          403          403          403
 Operator      replication_servicelevel 403 403 403      403          403          403/403/302  403
 Operator      failover_ticket         403   403  403       403          403          403          403

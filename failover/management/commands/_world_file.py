@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from accounts.actions import STAFF_MAY
 from accounts.actions.second_factor import is_totp_secret
+from inventory.models.vpn import VpnClient, check_host, check_https
 
 World = dict[str, Any]
 
 KEYS = {
-    "world": {"about", "demo", "sites", "staff", "accounts", "outages", "demo_sign_ins"},
+    "world": {"about", "demo", "sites", "gateways", "staff", "accounts", "outages", "demo_sign_ins"},
     "site": {"code", "city", "failover_site", "provider"},
+    "gateway": {"site", "recovery", "host", "port", "clients"},
+    "client": {"system", "generation", "name", "version", "download_url"},
+    "vpn": {"email", "profiles"},
     "person": {"email", "name", "password", "time_zone", "roles", "groups", "totp_secret"},
     "account": {
-        "slug", "name", "number", "roles", "people", "authorized_users", "tokens", "vms", "history", "conversations",
+        "slug", "name", "number", "roles", "people", "authorized_users", "vpn", "tokens", "vms", "history",
+        "conversations",
     },
     "vm": {
         "name", "site", "os", "address", "disk_gb", "power", "generation", "fim_hours_ago", "fim_changes",
@@ -37,7 +44,8 @@ KEYS = {
     "outage": {"site", "title", "text", "by", "hours_ago", "over_after_hours", "over_text"},
 }  # fmt: skip
 NEEDED = {
-    "site": {"code", "city"}, "person": {"email", "name"}, "account": {"slug", "name", "number"},
+    "site": {"code", "city"}, "gateway": {"site", "host"}, "client": {"system", "name"}, "vpn": {"email", "profiles"},
+    "person": {"email", "name"}, "account": {"slug", "name", "number"},
     "vm": {"name", "site"}, "history": {"hours_ago", "by"},
     "conversation": {"hours_ago", "messages"}, "message": {"by", "text"}, "asked": {"vm", "by", "text"},
     "outage": {"site", "title", "text", "by", "hours_ago"},
@@ -66,11 +74,14 @@ def check(world: Any) -> list[str]:
         found += _keys("site", f"Site {site.get('code')}", site)
         if site.get("failover_site") and site["failover_site"] not in sites:
             found.append(f"Site {site.get('code')}: its failover site {site['failover_site']} is not in the file.")
+    profiles = {_profile(gateway) for gateway in world.get("gateways", [])}
+    for gateway in world.get("gateways", []):
+        found += _check_gateway(gateway, set(sites))
     found += _check_people("The staff", world.get("staff", []))
     found += _twice("Account", [account.get("slug") for account in world.get("accounts", [])])
     staff = {person.get("email") for person in world.get("staff", [])}
     for account in world.get("accounts", []):
-        found += _check_account(account, set(sites), staff)
+        found += _check_account(account, set(sites), staff, profiles)
     for outage in world.get("outages", []):
         found += _keys("outage", "The outages", outage)
         found += [f"The outages: there is no site {outage.get('site')}."] * (outage.get("site") not in sites)
@@ -78,7 +89,7 @@ def check(world: Any) -> list[str]:
     return found
 
 
-def _check_account(account: World, sites: set[Any], staff: set[Any]) -> list[str]:
+def _check_account(account: World, sites: set[Any], staff: set[Any], profiles: set[str]) -> list[str]:
     whose = f"Account {account.get('slug')}"
     found = _keys("account", whose, account)
     vms = [vm.get("name") for vm in account.get("vms", [])]
@@ -92,6 +103,13 @@ def _check_account(account: World, sites: set[Any], staff: set[Any]) -> list[str
     for listed in [*account.get("authorized_users", []), *account.get("tokens", [])]:
         if listed.get("email") not in people:
             found.append(f"{whose}: {listed.get('email')} is not one of its people.")
+    for user in account.get("vpn", []):
+        found += _keys("vpn", f"{whose}, SSL/VPN", user)
+        found += [f"{whose}, SSL/VPN: {user.get('email')} is not one of its people."] * (
+            user.get("email") not in people
+        )
+        strangers = sorted(set(user.get("profiles", {})) - profiles)
+        found += [f"{whose}, SSL/VPN: there is no gateway {name} in the file." for name in strangers]
     for event in account.get("history", []):
         found += _check_event(whose, event, set(vms), people, staff)
     for talk in account.get("conversations", []):
@@ -101,6 +119,32 @@ def _check_account(account: World, sites: set[Any], staff: set[Any]) -> list[str
             if message.get("by") not in people | staff:
                 found.append(f"{whose}, message: {message.get('by')} is nobody of the file.")
     return found
+
+
+def _profile(gateway: World) -> str:
+    """The name that people know a gateway by."""
+    return f"{gateway.get('site')}{'-Recovery' if gateway.get('recovery') else ''}"
+
+
+def _check_gateway(gateway: World, sites: set[Any]) -> list[str]:
+    whose = f"Gateway {_profile(gateway)}"
+    found = _keys("gateway", whose, gateway)
+    found += [f"{whose}: there is no such site in the file."] * (gateway.get("site") not in sites)
+    found += _fault(whose, check_host, gateway.get("host", "host.example"))
+    for client in gateway.get("clients", []):
+        found += _keys("client", f"{whose}, client", client)
+        found += _fault(f"{whose}, client", check_https, client.get("download_url") or "https://empty.example")
+        if client.get("system") not in VpnClient.System.values:
+            found.append(f"{whose}, client: “system” is one of {', '.join(VpnClient.System.values)}.")
+    return found
+
+
+def _fault(what: str, check: Callable[[str], None], value: str) -> list[str]:
+    try:
+        check(value)
+    except ValidationError as error:
+        return [f"{what}: “{value}”: {' '.join(error.messages)}"]
+    return []
 
 
 def _check_people(whose: str, people: list[World]) -> list[str]:

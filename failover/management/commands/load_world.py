@@ -24,8 +24,8 @@ from ampdr.limits import lift_limits
 from failover.management.commands._world_file import World, read
 from failover.management.commands._world_past import play, play_outages
 from failover.management.commands._world_reports import of_vm, send
-from inventory.actions import count_new
-from inventory.models import VM, Site
+from inventory.actions import count_new, gateway_named
+from inventory.models import VM, Site, VpnClient, VpnGateway, VpnMember
 from replication.models import Order
 
 
@@ -40,6 +40,7 @@ class Command(BaseCommand):
         lift_limits()
         with transaction.atomic():
             add_sites(world.get("sites", []))
+            add_gateways(world.get("gateways", []))
             demo = world.get("demo") is True
             for person in world.get("staff", []):
                 add_person(person, demo, is_staff=True)
@@ -57,6 +58,19 @@ def add_sites(sites: list[World]) -> None:
         if site.get("failover_site"):
             pair = Site.objects.get(code=site["failover_site"])
             Site.objects.filter(code=site["code"], failover_site=None).update(failover_site=pair)
+
+
+def add_gateways(gateways: list[World]) -> None:
+    for said in gateways:
+        of = {"site": Site.objects.get(code=said["site"]), "recovery": said.get("recovery", False)}
+        gateway, _ = VpnGateway.objects.get_or_create(**of, defaults=_only(said, "host", "port"))
+        for client in said.get("clients", []):
+            of = {"gateway": gateway, "system": client["system"], "generation": client.get("generation", 4)}
+            VpnClient.objects.get_or_create(**of, defaults=_only(client, "name", "version", "download_url"))
+
+
+def _only(said: World, *keys: str) -> World:
+    return {key: said[key] for key in keys if key in said}
 
 
 def add_person(said: World, demo: bool, **facts: Any) -> Person:
@@ -82,6 +96,8 @@ def add_account(said: World, demo: bool) -> Account:
         add_member(account, person, demo)
     for listed in said.get("authorized_users", []):
         add_listing(account, listed)
+    for user in said.get("vpn", []):
+        add_profiles(account, user)
     for token in said.get("tokens", []):
         issue(account, token)
     add_vms(account, said.get("vms", []))
@@ -101,6 +117,15 @@ def add_listing(account: Account, said: World) -> None:
     if not AuthorizedUser.objects.filter(account=account, person=person).exists():
         by = Person.objects.filter(email=said.get("added_by", "").lower()).first()
         list_authorized(support(by) if by else PORTAL, account, person, phone=said.get("phone", ""))
+
+
+def add_profiles(account: Account, said: World) -> None:
+    membership = Membership.objects.get(account=account, person__email=said["email"].lower())
+    for name, hours in said["profiles"].items():
+        used = None if hours is None else clock.now() - timedelta(hours=hours)
+        VpnMember.objects.get_or_create(
+            membership=membership, gateway=gateway_named(name), defaults={"last_used_at": used}
+        )
 
 
 def issue(account: Account, said: World) -> None:
