@@ -82,7 +82,16 @@ def moment(text: str) -> datetime | None:
     return found
 
 
-class Send(forms.Form):
+class Refusable(forms.Form):
+    """What a verb may refuse after the form itself found nothing wrong."""
+
+    def refuse(self, fields: dict[str, list[str]]) -> None:
+        """What the verb found wrong, beside the fields; what has no field here goes above them."""
+        for name, errors in fields.items():
+            self.add_error(name if name in self.fields else None, [ValidationError(error) for error in errors])
+
+
+class Send(Refusable):
     """Step 2. Whether a reason and a code are wanted, and which code, is the verb's to say."""
 
     use_required_attribute = False
@@ -119,13 +128,8 @@ class Send(forms.Form):
         """On the field, and on what was made of it already, when the form was checked."""
         self.fields[name].label = self[name].label = label
 
-    def refuse(self, fields: dict[str, list[str]]) -> None:
-        """What the verb found wrong, beside the fields; what has no field here goes above them."""
-        for name, errors in fields.items():
-            self.add_error(name if name in self.fields else None, [ValidationError(error) for error in errors])
 
-
-class Result(forms.Form):
+class Result(Refusable):
     """How a test went, in the customer's words. Whether notes are wanted is the verb's to say."""
 
     use_required_attribute = False
@@ -141,10 +145,8 @@ class Result(forms.Form):
     def of(cls, ticket: Ticket) -> Result:
         return cls(initial={"result": ticket.result, "notes": ticket.result_notes})
 
-    refuse = Send.refuse
 
-
-class Extend(forms.Form):
+class Extend(Refusable):
     """A later end date of a test, in whole days after the present one, or the latest that there can be."""
 
     use_required_attribute = False
@@ -153,8 +155,6 @@ class Extend(forms.Form):
         label="Note for Support (optional)", required=False, max_length=LONGEST_REASON,
         help_text="Support reads this. It goes in the record.", widget=forms.Textarea(attrs={"rows": 3}),
     )  # fmt: skip
-
-    refuse = Send.refuse
 
     @property
     def choices(self) -> list[tuple[str, str]]:

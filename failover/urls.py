@@ -3,7 +3,21 @@
 from django.urls import path
 
 from failover.screens.security import FIM, MALWARE, PATCHING
-from failover.views import bulk, ending, lists, overview, points, request, security, ticket, tickets, vm, vpn
+from failover.views import (
+    bulk,
+    ending,
+    extending,
+    lists,
+    overview,
+    points,
+    report,
+    request,
+    security,
+    ticket,
+    tickets,
+    vm,
+    vpn,
+)
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -25,5 +39,9 @@ urlpatterns = [
     path("failovers/<str:number>/withdraw/", ticket.withdraw, name="failover-withdraw"),
     path("failovers/<str:number>/works/", ticket.works, name="failover-works"),
     path("failovers/<str:number>/messages/", ticket.message, name="failover-message"),
+    path("failovers/<str:number>/result/", ticket.result, name="failover-result"),
     path("failovers/<str:number>/terminate/", ending.terminate, name="failover-terminate"),
+    path("failovers/<str:number>/extend/", extending.extend, name="failover-extend"),
+    path("failovers/<str:number>/facts.json", report.as_json, name="failover-json"),
+    path("failovers/<str:number>/facts.csv", report.as_csv, name="failover-csv"),
 ]

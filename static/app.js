@@ -28,6 +28,7 @@
       put(clock.querySelector("time"), `${p.weekday} ${p.day} ${p.month}, ${p.hour}:${p.minute} ${set.letters}`);
       put(clock.querySelector("span"), new Date(now()).toISOString().slice(11, 16) + " UTC");
     }
+    for (const el of all("[data-print]")) el.hidden = false;
     const state = !navigator.onLine ? "offline" : missed > 2 ? "stale" : "on";
     for (const el of all("[data-live]")) {
       const p = parts(fresh);
@@ -64,6 +65,7 @@
     const search = doc.querySelector("[data-search]");
     if (search) { e.preventDefault(); search.focus() }
   });
+  doc.addEventListener("click", e => { if (e.target.closest("[data-print]")) print() });
   doc.addEventListener("click", e => { for (const el of all("details.drop[open]")) if (!el.contains(e.target)) el.open = false });
 
   doc.addEventListener("htmx:afterRequest", e => {

@@ -23,9 +23,9 @@ def found_ticket(actor: Actor, number: str) -> Ticket:
     """The account's ticket of this number, with its people and cities. Raises Forbidden, Absent."""
     tickets = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=number.replace("\0", ""))
     source, target = (Site.objects.filter(code=OuterRef(code)).values("city")[:1] for code in ("source", "target"))
-    found = tickets.select_related("requested_by", "decided_by", "about").annotate(
-        source_city=Subquery(source), target_city=Subquery(target)
-    )
+    found = tickets.select_related(
+        "requested_by", "decided_by", "filed_by", "result_by", "about__requested_by"
+    ).annotate(source_city=Subquery(source), target_city=Subquery(target))
     ticket = found.first()
     if ticket is None:
         raise Absent

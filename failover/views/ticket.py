@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import Case, Min, QuerySet, When
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from accounts.actions import enter
 from accounts.models import Permission, Person
 from accounts.views import Visit
 from ampdr import clock
-from ampdr.errors import Absent, Conflict, Refusal
+from ampdr.errors import Absent, Conflict, Invalid, Refusal
 from ampdr.lifecycle import Actor, State
-from ampdr.pages import Cut, cut
 from ampdr.views import page_or_part
 from failover import actions
 from failover.actions import Lines, lines_of, need_read, ticket_word
-from failover.lifecycle import SHOWN
-from failover.models import Failover, Kind, Ticket
+from failover.forms import Result
+from failover.lifecycle import ENDED
+from failover.models import Kind, Ticket
+from failover.screens.row import RESULTS
 from failover.views.facts import expected
+from failover.views.history import Worst, worst_of
+from failover.views.rows import page_of, row_of, vms_of
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from failover.views.timeline import coming, events, past, proofs
 from notices.forms import Write
@@ -34,7 +34,7 @@ from notices.models import Conversation, Message
 from notices.views.conversations import refused, talk
 
 LATE = timedelta(minutes=2)  # after which a live request that waits says whom to call
-MESSAGES = "messages/"  # the end of the address to which a message is sent
+SENT_TO = ("messages/", "result/")  # the ends of addresses at which a form that was refused shows this page
 
 
 def detail(request: Visit, number: str) -> HttpResponse:
@@ -45,24 +45,27 @@ def detail(request: Visit, number: str) -> HttpResponse:
     return _shown(request, found_ticket(request.actor, number))
 
 
-def _shown(request: Visit, ticket: Ticket, form: Write | None = None) -> HttpResponse:
-    """`form`: a message that was refused."""
+def _shown(request: Visit, ticket: Ticket, form: Write | None = None, result: Result | None = None) -> HttpResponse:
+    """`form`: a message that was refused; `result`: one of a test."""
     actor = request.actor
     lines = _lines(ticket)
     word = ticket_word(ticket, lines)
-    page = _page(ticket, request)
+    page = page_of(ticket, request.GET)
+    worst = _worst(request, ticket)
     context = {
         "ticket": ticket, "lines": lines, "word": word, "live": ticket.kind == Kind.LIVE, "late": _is_late(ticket),
-        "rows": [_row(actor, ticket, line) for line in page.rows], "previous": _link(request, before=page.previous),
+        "urgent": _is_urgent(ticket), "ends_at": lines.ends_at or ticket.ends_at, "worst": worst,
+        "rows": [row_of(actor, ticket, line) for line in page.rows], "previous": _link(request, before=page.previous),
         "next": _link(request, after=page.next), "names": [line.vm.name for line in page.rows[:3]],
         "more": max(0, ticket.vm_count - 3), "icon": _icon(ticket, lines), "count": _count(ticket.vm_count),
         "poll": _link(request, again=True, version=_version(request, ticket, lines)),
         "pause": "3s" if ticket.state == "waiting" or _moves(ticket, lines) else "30s",
-        **_measured(ticket, lines), **_before(request, ticket), **_after(actor, ticket, lines, word),
-        "talk": _talk(request, ticket, form), "form": form,
+        "longer": _longer(ticket), "said": RESULTS[ticket.result],
+        **_measured(ticket, lines), **_before(request, ticket, worst), **_after(actor, ticket, lines, word),
+        "talk": _talk(request, ticket, form), "form": form or result, "result": result or Result.of(ticket),
     }  # fmt: skip
     response = page_or_part(request, "failover/ticket.html", "failover/parts/ticket.html", context)
-    response.status_code = 400 if form else 200
+    response.status_code = 400 if form or result else 200
     return response
 
 
@@ -82,6 +85,11 @@ def _icon(ticket: Ticket, lines: Lines) -> str:
     if ticket.of_others or not lines.shown:
         return ""
     return ticket.kind
+
+
+def _is_urgent(ticket: Ticket) -> bool:
+    """A live request, or the termination of a live one: people wait for the answer at night."""
+    return Kind.LIVE in (ticket.kind, ticket.about and ticket.about.kind)
 
 
 def _is_late(ticket: Ticket) -> bool:
@@ -127,73 +135,17 @@ def _stir(actor: Actor, number: str) -> str:
 
 def _link(request: Visit, again: bool = False, **other: str) -> str:
     """This page with another place in its list of VMs; `again`: at the place where it is."""
-    kept = ("after", "before", "older", "newer") if again else ()
+    kept = ("after", "before", "older", "newer", "rpo") if again else ()
     asked = {name: request.GET[name] for name in kept if request.GET.get(name)}
     if not any(other.values()):
         return ""
-    return f"{request.path.removesuffix(MESSAGES)}?{urlencode(asked | other)}"
+    return f"{_own(request.path)}?{urlencode(asked | other)}"
 
 
-# ---- The VMs ---------------------------------------------------------------------------------------------------------
-
-
-def vms_of(ticket: Ticket) -> QuerySet[Failover]:
-    """The ticket's own lines; for a termination those that it names."""
-    mine = {"named_in__ticket": ticket} if ticket.of_others else {"ticket": ticket}
-    return Failover.objects.filter(**mine)
-
-
-def _page(ticket: Ticket, request: Visit) -> Cut:
-    """Fifty of them, what needs attention first."""
-    urgent = Case(
-        When(state__in=("start_failed", "termination_failed"), then=0), When(waiting_on="support", then=1),
-        When(fenced="pending", then=2), When(state__in=("starting", "undoing", "terminating"), then=3),
-        When(state="requested", then=4), When(state="running", then=5), default=6,
-    )  # fmt: skip
-    found = vms_of(ticket).annotate(urgent=urgent).select_related("vm", "launch", "confirmed_by")
-    return cut(found, ("urgent", "vm__name_key", "pk"), request.GET)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line as the page prints it. `role`: whose square stands before the name."""
-
-    line: Failover
-    name: str
-    href: str
-    role: str
-    note: str
-    point_at: datetime | None
-    loss: timedelta | None  # lost, or, before the start, what would be
-    to_running: timedelta | None
-
-
-def _row(actor: Actor, ticket: Ticket, line: Failover) -> Row:
-    shown = line.state in SHOWN
-    role = line.kind if shown else "primary"
-    launch = getattr(line, "launch", None)
-    point_at = launch.point_at if launch else line.point_at or line.vm.newest_point_at
-    loss = timedelta(seconds=launch.loss_seconds) if launch and launch.loss_seconds is not None else None
-    if not launch and line.state == "requested" and point_at:
-        loss = clock.now() - point_at
-    decided_at = None if ticket.of_others else ticket.decided_at
-    return Row(
-        line=line, name=f"{line.vm.name} - Test" if role == Kind.TEST else line.vm.name, role=role, point_at=point_at,
-        href=reverse("vm-test" if role == Kind.TEST else "vm", args=[actor.account_slug, line.vm.slug]), loss=loss,
-        to_running=line.running_at - decided_at if line.running_at and decided_at else None, note=_note(ticket, line),
-    )  # fmt: skip
-
-
-def _note(ticket: Ticket, line: Failover) -> str:
-    """What is going on, or why nothing is (P5)."""
-    if line.state == "requested" and ticket.state == "approved":
-        first = line.vm.held_by
-        return f"Starts when the test in {first} is terminated" if first not in ("", ticket.number) else "Next"
-    if line.state in ("starting", "undoing", "terminating") and line.step:
-        return f"{line.step}, {line.percent}%" if line.percent else line.step
-    if line.state in ("starting", "undoing", "terminating") and not line.last_error and not line.waiting_on:
-        return "Sent to the recovery site" if line.attempts or line.accepted_at else "Begins"
-    return ""
+def _own(path: str) -> str:
+    """The page's own address."""
+    end = next((end for end in SENT_TO if path.endswith(end)), "")
+    return path.removesuffix(end)
 
 
 # ---- Facts -----------------------------------------------------------------------------------------------------------
@@ -209,29 +161,38 @@ def _measured(ticket: Ticket, lines: Lines) -> dict[str, Any]:
     }
 
 
-def _before(request: Visit, ticket: Ticket) -> dict[str, Any]:
+def _longer(ticket: Ticket) -> timedelta | None:
+    """By how much an extension moves the end date with which the test was approved: there is one only."""
+    if ticket.kind != Kind.EXTEND or ticket.about is None or not (ticket.ends_at and ticket.about.ends_at):
+        return None
+    return ticket.ends_at - ticket.about.ends_at
+
+
+def _worst(request: Visit, ticket: Ticket) -> Worst:
+    """What never ran, and what has no lines of its own, has no points to tell of."""
+    if ticket.of_others or ticket.state not in ("waiting", "approved"):
+        return Worst()
+    return worst_of(ticket, request.GET.get("rpo", ""))
+
+
+def _before(request: Visit, ticket: Ticket, worst: Worst) -> dict[str, Any]:
     """While it waits: what it would cost and take, and whether the requester still may."""
     if ticket.state != "waiting":
         return {}
-    known: dict[str, Any] = {"requester": _requester(ticket, request.actor.account_slug)}
+    known: dict[str, Any] = {"requester": _requester(ticket, request.actor)}
     if ticket.of_others:
         return known
-    mine = vms_of(ticket)
-    found = mine.aggregate(
-        newest=Min("replication__newest_point_at"), chosen=Min("point_at"), target=Min("replication__rpo_target")
-    )  # fmt: skip
-    oldest = found["chosen"] or found["newest"]
-    age = clock.now() - oldest if oldest else None
     return known | {
-        "oldest": oldest, "age": age, "behind": bool(age and found["target"] and age > found["target"]),
-        "expected": expected(mine.values("vm")),
+        "oldest": worst.oldest, "behind": worst.behind, "expected": expected(vms_of(ticket).values("vm")),
     }  # fmt: skip
 
 
-def _requester(ticket: Ticket, slug: str) -> Actor | None:
+def _requester(ticket: Ticket, reader: Actor) -> Actor | None:
     """The requester as he stands now: the approval asks for his listing and his right to read again."""
+    if ticket.requested_by_id == reader.person_id:
+        return reader
     try:
-        return enter(ticket.requested_by, slug)[0]
+        return enter(ticket.requested_by, reader.account_slug)[0]
     except Refusal:
         return None
 
@@ -242,16 +203,26 @@ def _requester(ticket: Ticket, slug: str) -> Actor | None:
 def _after(actor: Actor, ticket: Ticket, lines: Lines, word: State) -> dict[str, Any]:
     """The timeline, and the buttons: none that its verb would refuse."""
     asked = list(ticket.requests.select_related("requested_by").order_by("pk")) if ticket.state == "approved" else []
-    waits = next((one for one in asked if one.state == "waiting"), None)
+    waiting = {one.kind: one for one in asked if one.state == "waiting"}
     running = lines.any("running", "termination_failed") and not ticket.of_others
     found = events(actor, ticket.number)
     return {
-        "asked": asked, "ending": waits, "past": past(ticket, found, asked, lines.shown > 0), "proofs": proofs(found),
+        "asked": asked, "ending": waiting.get(Kind.TERMINATE), "extending": waiting.get(Kind.EXTEND),
+        "past": past(ticket, found, asked, lines.shown > 0), "proofs": proofs(found),
         "coming": list(coming(ticket, lines, word)), "can_withdraw": actor.listed and ticket.allows("withdraw"),
         "can_confirm": actor.listed and running and lines.counts["running"] > lines.confirmed,
-        "can_terminate": actor.listed and running and waits is None,
+        "can_terminate": actor.listed and running and Kind.TERMINATE not in waiting,
+        "can_extend": actor.listed and lines.counts["running"] > 0 and _extensible(ticket, asked),
+        "has_run": ticket.kind == Kind.TEST and (bool(lines.running_at) or lines.any(*ENDED)),
         "can_again": actor.listed and ticket.state in ("rejected", "lapsed", "withdrawn") and ticket.about_id is None,
     }  # fmt: skip
+
+
+def _extensible(ticket: Ticket, asked: list[Ticket]) -> bool:
+    """A test, once, and for a week at most."""
+    if ticket.kind != Kind.TEST or ticket.ends_at is None or ticket.ends_at >= actions.latest_end(ticket):
+        return False
+    return not any(one.kind == Kind.EXTEND and one.state in ("waiting", "approved") for one in asked)
 
 
 @require_POST
@@ -277,6 +248,25 @@ def works(request: Visit, number: str) -> HttpResponse:
         if refusal.facts.get("who") != request.actor.name:
             raise as_it_stands(request, refusal, ticket=ticket, attempt="Confirm") from refusal
     return see_other("failover", request.actor.account_slug, number)
+
+
+@require_POST
+def result(request: Visit, number: str) -> HttpResponse:
+    """The customer says how the test went."""
+    need_read(request.actor)
+    ticket = found_ticket(request.actor, number)
+    form = Result(request.POST)
+    try:
+        if form.is_valid():
+            said = form.cleaned_data
+            actions.record_result(request.actor, ticket, said["result"], said["notes"])
+            return see_other("failover", request.actor.account_slug, number)
+        actions.need_listing(request.actor)
+    except Invalid as refusal:
+        form.refuse(refusal.fields)
+    except Conflict as refusal:
+        raise as_it_stands(request, refusal, ticket=ticket, attempt="Tell the result") from refusal
+    return _shown(request, ticket, result=form)
 
 
 # ---- Messages with Support -------------------------------------------------------------------------------------------

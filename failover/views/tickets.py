@@ -32,7 +32,7 @@ FOLLOWED: dict[str, tuple[str, tuple[str, ...]]] = {
     "terminated": ("Terminated", ("terminated",)),
     "given_up": ("Given up", ("dropped",)),
 }
-STATES = DECIDED | {name: word for name, (word, _) in FOLLOWED.items()}
+STATES = DECIDED | {name: word for name, (word, _) in FOLLOWED.items()} | {"extended": "Extended"}
 FILTERS = ("kind", "state", "q")
 
 
@@ -105,9 +105,11 @@ def _tickets(actor: Actor, asked: Mapping[str, str]) -> QuerySet[Ticket]:
 def _in_state(state: str) -> Q:
     if state in DECIDED:
         return Q(state=state)
+    if state == "extended":
+        return Q(state="approved", kind=Kind.EXTEND)
     names = list(FOLLOWED)
     earlier = [one for name in names[: names.index(state)] for one in FOLLOWED[name][1]]
-    return Q(state="approved") & _some(FOLLOWED[state][1]) & ~_some(tuple(earlier))
+    return Q(state="approved") & ~Q(kind=Kind.EXTEND) & _some(FOLLOWED[state][1]) & ~_some(tuple(earlier))
 
 
 def _some(states: tuple[str, ...]) -> Q:

@@ -13,9 +13,11 @@ from django.db.models.fields.json import KeyTextTransform
 
 from accounts.activity import name_of
 from accounts.models import Activity, Permission
+from ampdr import clock
 from ampdr.lifecycle import Actor, State
 from failover.actions import Lines
 from failover.models import Kind, Ticket
+from failover.tasks.lines import REMINDED_BEFORE
 
 NOUN = {
     Kind.LIVE: "a live failover",
@@ -71,9 +73,9 @@ def proofs(found: list[dict[str, Any]]) -> dict[str, Proof]:
 
 
 def past(ticket: Ticket, found: list[dict[str, Any]], asked: list[Ticket], runs: bool) -> list[Moment]:
-    """What is done, in order of time, the requests to end it among them. `runs`: something of it does now."""
+    """What is done, in order of time, the requests about it among them. `runs`: something of it does now."""
     done = [moment for one in found if (moment := _moment(ticket, one, runs))]
-    done += [_asked_to_end(one) for one in asked]
+    done += [_asked_of_it(one) for one in asked]
     return sorted(done, key=lambda moment: moment.at.timestamp() if moment.at else 0)
 
 
@@ -116,7 +118,7 @@ def _decision(ticket: Ticket, one: dict[str, Any], who: str) -> Moment | None:
     about = f" of {ticket.about.number}" if ticket.about else ""
     titles = {
         "request": (
-            f"{who} requested {NOUN[Kind(ticket.kind)]}{about}",
+            f"{who} {_requested(ticket)}{about}",
             "info",
             "user-check",
         ),
@@ -124,17 +126,32 @@ def _decision(ticket: Ticket, one: dict[str, Any], who: str) -> Moment | None:
         "reject": (f"{who} rejected it", "bad", "ban"),
         "withdraw": (f"{who} withdrew the request", "off", "circle-x"),
         "lapse": ("The request lapsed, unanswered", "off", "circle-x"),
+        "result": (f"{who} told how it went: {ticket.get_result_display()}", *_RESULT.get(ticket.result, _RESULT[""])),
     }
     if one["event"] not in titles:
         return None
     title, tone, icon = titles[one["event"]]
+    if one["event"] == "result":
+        return Moment(title, ticket.result_notes, tone, icon, one["last"])
     return Moment(title, quoted, tone, icon, one["first"])
 
 
-def _asked_to_end(one: Ticket) -> Moment:
+_RESULT = {
+    "passed": ("ok", "circle-check"), "remarks": ("info", "info"), "failed": ("bad", "octagon-alert"),
+    "": ("off", "flask-conical"),
+}  # fmt: skip
+
+
+def _requested(ticket: Ticket) -> str:
+    noun = NOUN[Kind(ticket.kind)]
+    return f"filed {noun} for {ticket.requested_by.name}" if ticket.filed_by else f"requested {noun}"
+
+
+def _asked_of_it(one: Ticket) -> Moment:
     reason = f"Reason: “{one.reason}”" if one.reason else ""
-    title = f"{one.requested_by.name} requested the termination"
-    return Moment(title, reason, "info", "log-out", one.requested_at, number=one.number)
+    icon = "log-out" if one.kind == Kind.TERMINATE else "calendar-clock"
+    title = f"{one.requested_by.name} requested {NOUN[Kind(one.kind)]}"
+    return Moment(title, reason, "info", icon, one.requested_at, number=one.number)
 
 
 _WORDS: dict[str, tuple[str, str, str]] = {
@@ -152,6 +169,9 @@ _WORDS: dict[str, tuple[str, str, str]] = {
     "fail_termination": ("bad", "octagon-alert", "Termination failed"),
     "retry_termination": ("info", "rotate-ccw", "The termination is tried again"),
     "end": ("off", "circle-x", "Terminated"),
+    "extended": ("info", "calendar-clock", "The end date was moved"),
+    "ends_soon": ("info", "bell", "Reminder that the test ends soon"),
+    "two_places": ("bad", "octagon-alert", "Running in two places: Support is alarmed"),
     "outcome_unknown": ("warn", "triangle-alert", "Outcome unknown: Support looks into it"),
     "set_going": ("info", "rotate-ccw", "Support set it going again"),
     "settled": ("info", "check", "Support settled what the provider could not tell"),
@@ -171,6 +191,8 @@ def coming(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
         return
     if ticket.kind == Kind.TERMINATE:
         yield from _end_of_termination(ticket, word)
+    elif ticket.kind == Kind.EXTEND:
+        yield Moment("The test ends by itself", icon="log-out", at=ticket.ends_at, ahead=True)
     elif word.name in ("waiting", "failing_over"):
         yield from _from_the_start(ticket, lines)
     elif word.name in ("running", "confirmed", "failed", "terminating"):
@@ -183,7 +205,7 @@ def _from_the_start(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
     yield Moment(f"Running in {ticket.target}", icon="circle-check", ahead=True)
     if ticket.kind == Kind.LIVE:
         yield Moment("You confirm that it works", "Connect over SSL/VPN and press Confirm.", icon="check", ahead=True)
-    yield _the_end(ticket)
+    yield from _the_end(ticket, lines)
 
 
 _AT_START = {
@@ -198,15 +220,19 @@ def _from_running(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]
     if lines.any("start_failed", "termination_failed"):
         yield Moment("Support tries again, or gives it up", icon="life-buoy", ahead=True, word="now")
     if lines.shown:
-        yield _the_end(ticket)
+        yield from _the_end(ticket, lines)
 
 
-def _the_end(ticket: Ticket) -> Moment:
-    if ticket.kind == Kind.TEST:
-        title, text = "Terminated by its end date", "The test VMs are removed."
-        return Moment(title, text, icon="log-out", at=ticket.ends_at, ahead=True)
-    text = f"When you request it and Support approves. Changes made in {ticket.target} are not copied back."
-    return Moment("Terminated", text, icon="log-out", ahead=True)
+def _the_end(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
+    if ticket.kind != Kind.TEST:
+        text = f"When you request it and Support approves. Changes made in {ticket.target} are not copied back."
+        yield Moment("Terminated", text, icon="log-out", ahead=True)
+        return
+    ends_at = lines.ends_at or ticket.ends_at
+    if ends_at and clock.now() < ends_at - REMINDED_BEFORE:
+        text = "To the authorized users, 24 hours before."
+        yield Moment("Reminder", text, icon="bell", at=ends_at - REMINDED_BEFORE, ahead=True)
+    yield Moment("Terminated by its end date", "The test VMs are removed.", icon="log-out", at=ends_at, ahead=True)
 
 
 def _end_of_termination(ticket: Ticket, word: State) -> Iterator[Moment]:

@@ -46,6 +46,11 @@ def heading(html: str) -> tuple[str, str]:
     return icon, words(re.findall(r'<span class="pill.*', found[1], re.S)[0])
 
 
+def poll_of(html: str) -> str:
+    """The address at which the page's part looks again."""
+    return unescape(re.findall(r'id="ticket"[^>]* hx-get="([^"]+)"', html)[0])
+
+
 def buttons(html: str) -> set[str]:
     main = html[html.index("<main") :]
     names = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html import unescape
 
 import pytest
 from django.db import connection
@@ -22,6 +21,7 @@ from tests.test_ticket_page.seen import (
     buttons,
     end,
     page,
+    poll_of,
     push,
     run,
     statements,
@@ -97,7 +97,7 @@ def test_only_the_state_is_spoken(cast: Cast, priya: Client, vms: list[VM]) -> N
 
 def test_an_unchanged_page_costs_three_statements(cast: Cast, priya: Client, vms: list[VM]) -> None:
     ticket = run(cast, vms[:1])
-    poll = unescape(re.findall(r'hx-get="([^"]+)"', page(priya, ticket))[0])
+    poll = poll_of(page(priya, ticket))
     with CaptureQueriesContext(connection) as caught:
         assert priya.get(poll, headers={"HX-Request": "true"}).status_code == 204
     assert len(caught) == 3, [query["sql"][:80] for query in caught]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from html import unescape
 from typing import Any
 
 import pytest
@@ -33,6 +32,7 @@ from tests.test_ticket_page.seen import (
     heading,
     look_again,
     page,
+    poll_of,
     push,
     run,
     words,
@@ -61,7 +61,7 @@ def test_waiting_for_support(cast: Cast, priya: Client, vms: list[VM]) -> None:
 def test_a_live_request_that_nobody_answers_says_whom_to_call(cast: Cast, priya: Client, vms: list[VM]) -> None:
     ticket = request(cast, vms, "live")
     html = page(priya, ticket)
-    poll = unescape(re.findall(r'hx-get="([^"]+)"', html)[0])
+    poll = poll_of(html)
     assert priya.get(poll, headers={"HX-Request": "true"}).status_code == 204
     with clock.ahead(timedelta(minutes=3)):
         part = priya.get(poll, headers={"HX-Request": "true"})  # nothing was written, and yet it changes
@@ -123,7 +123,7 @@ def test_failing_over_shows_steps_and_looks_again_when_only_a_step_moved(
     work.drive(limit=1)
     html = page(priya, ticket)
     assert heading(html) == ("", "Failing over") and "throttle:3s" in html
-    poll = unescape(re.findall(r'hx-get="([^"]+)"', html)[0])
+    poll = poll_of(html)
 
     def look() -> Any:
         return priya.get(poll, headers={"HX-Request": "true"})
@@ -134,7 +134,7 @@ def test_failing_over_shows_steps_and_looks_again_when_only_a_step_moved(
     for change in ({"percent": 42}, {"step": "Booting"}, {"last_error": "No answer"}, {"attempts": 1}):
         one.update(**change)
         assert look().status_code == 200, change
-        poll = unescape(re.findall(r'hx-get="([^"]+)"', look().content.decode())[0])
+        poll = poll_of(look().content.decode())
         assert look().status_code == 204
     assert Head.objects.get(account=cast.northwind).version == version
     shown = words(look_again(priya, ticket))
