@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.actions.second_factor import Factor, factor_of
-from accounts.admin import Choice, OfAccount, Shelf, staff, with_typed_code
+from accounts.admin import Choice, OfAccount, staff, with_typed_code
 from accounts.forms import code_field
 from accounts.models import AuthorizedUser
 from ampdr import clock
@@ -31,6 +31,7 @@ from ampdr.templatetags.ampdr import age, duration, icon, pill, route, vm_icon
 from ampdr.views import refusal_page
 from failover.actions import approve, lines_of, ticket_word, tries_of, version_of
 from failover.admin.buttons import needs_support, own_words, press, sets_of
+from failover.admin.phone import ByPhone
 from failover.lifecycle import TICKET
 from failover.models import OF_OTHERS, Failover, Kind, Ticket
 from failover.screens.approval import ORANGE, RED, context
@@ -68,7 +69,7 @@ class BulkForm(ActionForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(Shelf):
+class TicketAdmin(ByPhone):
     list_display = ("ticket", "waits", "whose", "vms", "site", "point_age", "progress")
     list_filter = (InState, OfKind, OfAccount)
     list_select_related = ("account", "requested_by", "filed_by", "about")
