@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from accounts.views import home, me, revoke, sign_in, tokens
 from accounts.views.invitation import invitation
 from ampdr import views
+from failover.views import outage
 from failover.views.ticket import short_address
 
 admin.site.site_title = admin.site.site_header = "AMPDR Support"
@@ -53,6 +54,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("invitation/<str:token>/", invitation, name="invitation"),
     path("failovers/<str:number>/", short_address, name="failover-short"),
+    path("outages/<str:number>/", outage.short_address, name="outage-short"),
     path("<slug:account>/", include("accounts.urls")),
     path("<slug:account>/", include("notices.urls")),
     path("<slug:account>/", include("replication.urls")),

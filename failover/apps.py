@@ -5,7 +5,8 @@ class FailoverConfig(AppConfig):
     name = "failover"
 
     def ready(self) -> None:
-        """What is told of failovers."""
-        from failover.actions import notices
+        """What is told of failovers and of outages."""
+        from failover.actions import notices, outages
 
         notices.begin()
+        outages.begin()

@@ -96,7 +96,7 @@ def test_the_record_tells_it_to_who_may_read_replication(cast: Cast, vms: list[V
     role = cast.northwind.roles.create(name="Watcher", permissions=["read_vms", "view_activity"])
     cast.ravi.memberships.get().roles.set([role])
     sign_in(client, cast.ravi)
-    shown = client.get("/northwind/activity/").content.decode()
+    shown = client.get("/northwind/activity/").content.decode().partition("<main")[2]
     assert outage.number not in shown and "outage" not in shown
 
 

@@ -12,7 +12,7 @@ from ampdr import clock, work
 from ampdr.lifecycle import PORTAL
 from failover.actions import version_of
 from inventory.actions import declare, keep
-from inventory.models import VM, VpnClient, VpnGateway, VpnMember
+from inventory.models import VM, Outage, OutageTold, VpnClient, VpnGateway, VpnMember
 from notices.actions import Opening, open_conversation
 from notices.models import Notice
 from replication.models import Replication, ServiceLevel
@@ -36,6 +36,7 @@ class Things:
     testing: str  # one whose test runs
     version: str  # of `waiting`
     talk: str  # a conversation with Support
+    outage: str  # number of one that this account alone was told of
     choice: str  # VMs that who furnished it has chosen
     key: str
     member: str  # uuid of a membership
@@ -69,7 +70,7 @@ class Things:
 NEVER = Things(
     web="never-there", web_uuid=str(uuid.UUID(int=7)), free_uuid=str(uuid.UUID(int=8)), tested="never-there",
     order="RO-999999", waiting="FO-999999", running="FO-999998", testing="FO-999997", token="0" * 12,
-    version="waiting:1.000000", talk="T-999999", key=KEY, choice=str(uuid.UUID(int=11)),
+    version="waiting:1.000000", talk="T-999999", outage="N-999999", key=KEY, choice=str(uuid.UUID(int=11)),
     member=str(uuid.UUID(int=9)), invited=str(uuid.UUID(int=10)), link="never-made", role="never-there",
     **{name: "999999999" for name in Things.__annotations__ if "_" in name and not name.endswith("_uuid")},
 )  # fmt: skip
@@ -84,6 +85,14 @@ def profile_of(cast: Cast, account: Account, who: str) -> dict[str, Any]:
     mine = Membership.objects.get(account=account, person=getattr(cast, who))
     member = VpnMember.objects.create(membership=mine, gateway=gateway)
     return {"inventory_vpngateway": gateway, "inventory_vpnclient": client, "inventory_vpnmember": member}
+
+
+def told_alone(account: Account, cast: Cast) -> str:
+    """The number of an outage of another site, which is over."""
+    facts = {"site": cast.sites["LHR01"], "started_at": NOW, "over_at": NOW}
+    outage = Outage.objects.create(number=f"N-{account.number}", title="No power", **facts)
+    OutageTold.objects.create(outage=outage, account=account, on_it=1)
+    return outage.number
 
 
 def furnish(cast: Cast, account: Account, who: str) -> Things:
@@ -121,7 +130,8 @@ def furnish(cast: Cast, account: Account, who: str) -> Things:
     return Things(
         web=web.slug, web_uuid=str(web.uuid), free_uuid=str(free.uuid), tested=tested.slug, order=order.number,
         waiting=waiting.number, running=live.number, testing=test.number, version=version_of(waiting), key=KEY,
-        talk=talk.number, choice=str(keep(cast.actor(who), VM.objects.filter(account=account, role="primary")).uuid),
+        talk=talk.number, outage=rows["inventory_outage"].number if who == "priya" else told_alone(account, cast),
+        choice=str(keep(cast.actor(who), VM.objects.filter(account=account, role="primary")).uuid),
         member=str(membership.uuid), invited=str(invited.uuid), link=invitation_path(invited.pk).split("/")[2],
         role=role.slug, token=Token.prefix_of(issue_token(PORTAL, getattr(cast, who), account, "matrix", ["read_vms"])),
         **{name: str(row.pk) for name, row in rows.items()},

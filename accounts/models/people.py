@@ -80,8 +80,8 @@ class Person(AbstractBaseUser, PermissionsMixin):
 
 # The first words of addresses that are no account's, of now and of later work.
 RESERVED_SLUGS = frozenset(
-    ("accounts", "admin", "api", "failovers", "healthz", "invitation", "me", "metrics", "readyz", "sign-in", "sign-out",
-     "static", "theme"),
+    ("accounts", "admin", "api", "failovers", "healthz", "invitation", "me", "metrics", "outages", "readyz", "sign-in",
+     "sign-out", "static", "theme"),
 )  # fmt: skip
 check_slug = RegexValidator(r"^[a-z][a-z0-9-]{1,39}$", "2 to 40 small letters, digits and hyphens, a letter first.")
 

@@ -1,6 +1,7 @@
 """What every page shows around its content: the menu with its counts, the account, Support, the theme, the time."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
@@ -10,6 +11,7 @@ from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.views import chosen_theme, support
 from failover.models import Kind, Ticket
+from failover.screens import outages
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "theme": chosen_theme(request),
         "now": clock.now(),
         "waiting_live": waiting_live,
+        "strips": partial(outages.shown, request),
     }
 
 

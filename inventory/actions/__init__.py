@@ -1,6 +1,6 @@
 """The verbs of the inventory."""
 
-from inventory.actions.affected import Counts, affected, outages_of
+from inventory.actions.affected import Counts, affected, at_sites, outages_of
 from inventory.actions.choices import chosen, keep
 from inventory.actions.listing import add, count_new, make, relist, remove
 from inventory.actions.outages import close, declare, update
@@ -29,6 +29,7 @@ __all__ = [
     "Taken",
     "add",
     "affected",
+    "at_sites",
     "chosen",
     "close",
     "count_new",

@@ -22,6 +22,11 @@ COPIED = ("protected", "rpo_behind", "source_unreachable", "resynchronising")
 IN_PLACE = Q(role=Role.PRIMARY, shown=True)
 ELSEWHERE = Q(role=Role.PRIMARY, shown=False)  # the original of a live failover that runs
 KEPT_FOR = timedelta(days=90)
+NUMBERS = {
+    "in_place": Count("pk", filter=IN_PLACE), "copied": Count("pk", filter=IN_PLACE & Q(protection__in=COPIED)),
+    "standing_in": Count("pk", filter=~Q(role=Role.PRIMARY)), "hidden": Count("pk", filter=ELSEWHERE),
+}  # fmt: skip
+FREE = IN_PLACE & Q(protection__in=COPIED, failover_state="")  # what a live failover can be requested of now
 
 
 class Counts(NamedTuple):
@@ -47,16 +52,30 @@ def affected(site: Site, accounts: Collection[int] | None = None) -> dict[int, C
     """Account -> its numbers, as they are now, in one statement. Accounts about which the outage isn't are left out."""
     about = VM.objects.filter(Q(site=site) | Q(protected_to=site.code))
     about = about if accounts is None else about.filter(account__in=accounts)
-    rows = about.order_by().values_list("account", "site").annotate(
-        in_place=Count("pk", filter=IN_PLACE), copied=Count("pk", filter=IN_PLACE & Q(protection__in=COPIED)),
-        standing_in=Count("pk", filter=~Q(role=Role.PRIMARY)), hidden=Count("pk", filter=ELSEWHERE),
-    )  # fmt: skip
+    rows = about.order_by().values_list("account", "site").annotate(**NUMBERS)
     found: dict[int, list[Counts]] = defaultdict(list)
     for account, at, in_place, copied, standing_in, hidden in rows:
         here = Counts(in_place, copied, standing_in, 0, hidden)
         found[account].append(here if at == site.pk else Counts(protected_towards=copied))
     added = {account: Counts(*map(sum, zip(*parts, strict=True))) for account, parts in found.items()}
     return {account: counts for account, counts in added.items() if any(counts)}
+
+
+def at_sites(account: int, codes: Collection[str]) -> dict[str, tuple[Counts, int]]:
+    """Site -> the account's numbers, as they are now, and of how many VMs there a live failover can be requested.
+
+    One statement, however many sites are down at once.
+    """
+    about = VM.objects.filter(Q(site__code__in=codes) | Q(protected_to__in=codes), account=account)
+    rows = about.order_by().values_list("site__code", "protected_to")
+    found = dict.fromkeys(codes, (Counts(), 0))
+    for at, to, in_place, copied, standing_in, hidden, free in rows.annotate(**NUMBERS, free=Count("pk", filter=FREE)):
+        here = Counts(in_place, copied, standing_in, 0, hidden)
+        for code, numbers, can in {to: (to, Counts(protected_towards=copied), 0), at: (at, here, free)}.values():
+            if code in found:
+                counts, could = found[code]
+                found[code] = Counts(*map(sum, zip(counts, numbers, strict=True))), could + can
+    return found
 
 
 def told(actor: Actor) -> TenantQuerySet[OutageTold]:

@@ -183,7 +183,8 @@ def _written(event: Happened, letter: Letter, told: Audience) -> Iterator[Notice
             account_id=event.account_id, person_id=person_id, email=email, kind=letter.kind, channel=channel,
             event=once, about=event.about, title=title, text=text, path=letter.path, secret=letter.secret,
             permission=min(needs, default="") if person_id else "", subject_id=letter.subject_id,
-            message_id=message_id(once, email), next_step_at=clock.now() if channel == Channel.EMAIL else None,
+            message_id=message_id(once, email),
+            next_step_at=clock.now() + letter.pause if channel == Channel.EMAIL else None,
         )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -78,7 +78,7 @@ class Letter:
 
     `needs` are permissions beside the kind's own without which no member gets it. `address` names one who gets it by
     e-mail, member or not; a `secret` (a kind of link, for `subject_id`) goes to such a one alone, and is made when the
-    mail is.
+    mail is. A mail goes out after `pause`, behind those that are more urgent.
     """
 
     kind: str
@@ -91,6 +91,7 @@ class Letter:
     address: str = ""
     secret: str = ""
     subject_id: int | None = None
+    pause: timedelta = timedelta()
 
 
 Teller = Callable[[Happened], Iterable[Letter]]
