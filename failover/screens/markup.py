@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from ampdr import clock
 from ampdr.lifecycle import State
-from ampdr.templatetags.ampdr import age, ago, day, duration, pill, route, vm_icon, when, whole
+from ampdr.templatetags.ampdr import age, ago, day, duration, icon, pill, route, vm_icon, when, whole
 from failover.screens.row import Way, readiness
 from failover.screens.security import Column, Part
 from inventory.models import VM, Role
@@ -46,7 +46,7 @@ def vms_row(line: Line, picks: bool, tells: bool) -> SafeString:
     if tells:
         why_not = f'<span class="sub">{escape(line.why_not)}</span>' if line.why_not else ""
         cells += [
-            f'<td role="cell" class="st wrap"><span>{_pills(line)}{why_not}</span></td>',
+            f'<td role="cell" class="st wrap"><span>{_pills(line)}{_back(vm)}{why_not}</span></td>',
             f'<td role="cell" class="lb" data-l="">{route(*line.course)}</td>',
             f'<td role="cell" class="num lb r" data-l="RPO"><span>{_rpo(vm)}</span></td>',
             f'<td role="cell" class="hide mid">{rpo_line(vm)}</td>',
@@ -116,6 +116,15 @@ def _name(line: Line) -> str:
 
 def _pills(line: Line) -> str:
     return "".join(f"{pill(one)} " for one in line.pills)
+
+
+def _back(vm: VM) -> str:
+    """For a day after a live failover was terminated."""
+    at = getattr(vm, "back_at", None)
+    if at is None or vm.role != Role.PRIMARY or vm.held_by:
+        return ""
+    words = f"Back in {escape(vm.site.code)} since {when(at)}"
+    return f'<span class="pill info">{icon("rotate-ccw")}<span>{words}</span></span>'
 
 
 def _rpo(vm: VM) -> str:

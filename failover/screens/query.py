@@ -21,8 +21,8 @@ from ampdr import clock
 from ampdr.errors import Invalid
 from ampdr.lifecycle import Actor
 from ampdr.pages import Place
-from failover.models import Failover
-from failover.screens.row import NEVER, OVERDUE, REPLICATED, readiness_name
+from failover.models import Failover, Kind
+from failover.screens.row import BACK_FOR, NEVER, OVERDUE, REPLICATED, readiness_name
 from failover.screens.security import BY_PERMISSION, SECURITY, Part, readable
 from inventory.models import GROUPS, VM, Role, Site
 from replication.actions import kept_hours
@@ -109,11 +109,18 @@ def rows(
 ) -> Page:
     """One page of the rows that this actor may see under `permission`, in one statement whatever their number.
 
-    `rpo`: with what a row's line of RPO is drawn from, for who may know it. `parts`: as `listed` has it; unless told,
+    `rpo`: with what a row's line of RPO is drawn from, and since when it is back from a live failover, for who may
+    know it. `parts`: as `listed` has it; unless told,
     the one that the permission opens.
     """
     found = matching(actor, permission, filters, parts).defer(*UNREAD)
-    return _cut(found.annotate(**kept_hours()) if rpo else found, filters)
+    return _cut(found.annotate(**kept_hours(), back_at=_back_at()) if rpo else found, filters)
+
+
+def _back_at() -> Subquery:
+    """Of an original whose live failover was terminated within a day: when."""
+    mine = Failover.objects.filter(vm=OuterRef("pk"), kind=Kind.LIVE, state="terminated")
+    return Subquery(mine.filter(ended_at__gt=clock.now() - BACK_FOR).order_by("-pk").values("ended_at")[:1])
 
 
 def matching(actor: Actor, permission: str, filters: Filters, parts: Sequence[Part] | None = None) -> QuerySet[VM]:

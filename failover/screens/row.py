@@ -24,6 +24,7 @@ REPLICATED = ("protected", "rpo_behind", "source_unreachable", "resynchronising"
 LAST = "the-last-part"
 BEING_ORDERED = ("ordered", "provisioning", "needs_input", "outcome_unknown", "late", "failed")
 
+BACK_FOR = timedelta(hours=24)  # so long a row says that it is back from a live failover
 TEST_TELLS_FOR = timedelta(days=90)  # after which a VM is to be tested again
 NEVER = State("never", "never", "off", "circle-dashed")
 OVERDUE = State("overdue", "overdue", "warn", "calendar-clock")

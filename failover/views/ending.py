@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import Count, Max, Min, Q
@@ -24,7 +24,11 @@ from failover.models import Failover, Kind, Ticket
 from failover.views.choice import FEW
 from failover.views.request import count_words, key_of, say_needed
 from failover.views.standing import as_it_stands, found_ticket, see_other
+from inventory.actions import outages_of
+from inventory.models import Outage
 from replication.models import PointFeed, Replication
+
+BEFORE = timedelta(days=1)  # an outage that was over so long before the request has nothing to do with it
 
 
 def terminate(request: Visit, number: str) -> HttpResponse:
@@ -62,6 +66,15 @@ class Primary(NamedTuple):
 
     heard_at: datetime | None
     silent: bool
+    outage: Outage | None  # the last one of the site, open or over
+
+    @property
+    def down(self) -> bool:
+        return self.outage is not None and self.outage.over_at is None
+
+    @property
+    def normal_since(self) -> datetime | None:
+        return self.outage.over_at if self.outage and not self.silent else None
 
 
 def _primary(actor: Actor, ticket: Ticket) -> Primary:
@@ -70,7 +83,8 @@ def _primary(actor: Actor, ticket: Ticket) -> Primary:
     here = mine.filter(source=ticket.source, state="protected")
     heard = here.aggregate(at=Max("newest_point_at"), target=Max("rpo_target"))
     late = bool(heard["at"] and clock.now() > heard["at"] + heard["target"])
-    return Primary(heard["at"], late or PointFeed.objects.filter(site=ticket.source, attempts__gt=0).exists())
+    silent = late or PointFeed.objects.filter(site=ticket.source, attempts__gt=0).exists()
+    return Primary(heard["at"], silent, outages_of(ticket.source, ticket.requested_at - BEFORE, clock.now()).last())
 
 
 def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status: int = 200) -> HttpResponse:

@@ -21,6 +21,7 @@ from failover.models import Failover, Kind
 from failover.screens import listed, row
 from failover.screens.markup import fact
 from failover.screens.security import readable, worst
+from failover.views.rows import marks
 from failover.views.security import period, still_so
 from inventory.models import VM, Role
 from replication.actions import kept_rpo
@@ -97,6 +98,7 @@ def protection(actor: Actor, vm: VM, over: str) -> dict[str, Any]:
         "points": list(points.order_by("-at")[:10]) if replication else (),
         "rpo": rpo_chart(replication, vm.name, over) if replication and vm.role != Role.TEST else None,
         "failovers": [told(one) for one in found], "mine": maker(vm, found),
+        "marks": [mark for one in found if one.uuid == vm.made_by for mark in marks(one)], "back": back(vm, found),
         "test": next((one for one in found if one.kind == Kind.TEST and one.state in SHOWN), None),
         **offers(actor, vm, replication),
     }  # fmt: skip
@@ -105,6 +107,14 @@ def protection(actor: Actor, vm: VM, over: str) -> dict[str, Any]:
 def maker(vm: VM, found: list[Failover]) -> Failover | None:
     """The failover that made this stand-in."""
     return next((one for one in found if one.uuid == vm.made_by), None)
+
+
+def back(vm: VM, found: list[Failover]) -> Failover | None:
+    """The live failover from which this original is back, for a day."""
+    since = clock.now() - row.BACK_FOR
+    ended = (one for one in found if one.kind == Kind.LIVE and one.state == "terminated")
+    lately = (one for one in ended if one.ended_at and one.ended_at > since)
+    return next(lately, None) if vm.role == Role.PRIMARY and not vm.held_by else None
 
 
 def told(one: Failover) -> dict[str, Any]:
