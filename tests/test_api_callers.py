@@ -130,7 +130,8 @@ CALLS: list[tuple[str, str, Any]] = [
     ("GET", "tickets/", None), ("POST", "tickets/", {"kind": "test", "vms": ["{vm}"]}),
     ("GET", "tickets/{ticket}/", None), ("GET", "tickets/{ticket}/failovers/", None),
     ("POST", "tickets/{ticket}/withdraw/", {}), ("POST", "tickets/{ticket}/confirm/", {}),
-    ("POST", "tickets/{ticket}/terminate/", {}),
+    ("POST", "tickets/{ticket}/terminate/", {}), ("POST", "tickets/{ticket}/extend/", {"ends_at": "2030-01-01T00:00Z"}),
+    ("POST", "tickets/{ticket}/result/", {"result": "passed"}),
     ("POST", "tickets/{ticket}/approve/", {"version": "x"}), ("POST", "tickets/{ticket}/reject/", {"version": "x"}),
 ]  # fmt: skip
 

@@ -13,6 +13,8 @@ urlpatterns = [
     path("tickets/<str:number>/withdraw/", tickets.Withdraw.as_view(), name="api-withdraw"),
     path("tickets/<str:number>/confirm/", tickets.Confirm.as_view(), name="api-confirm"),
     path("tickets/<str:number>/terminate/", tickets.Terminate.as_view(), name="api-terminate"),
+    path("tickets/<str:number>/extend/", tickets.Extend.as_view(), name="api-extend"),
+    path("tickets/<str:number>/result/", tickets.Result.as_view(), name="api-result"),
     path("tickets/<str:number>/approve/", tickets.Approve.as_view(), name="api-approve"),
     path("tickets/<str:number>/reject/", tickets.Reject.as_view(), name="api-reject"),
     *vpn.urlpatterns,

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from accounts.api import Body, Moment, PagesByNumber, Text, VmName, Vms
 from failover.actions import Lines, ticket_word, version_of
 from failover.lifecycle import FAILOVER, TICKET
-from failover.models import Kind, Ticket
+from failover.models import Kind, TestResult, Ticket
 
 RENAMED = ("state_since", "source", "target")
 WAITING_ON = [("", "Automatic"), ("support", "Support"), ("customer", "You")]
@@ -20,7 +20,7 @@ class TicketShape(serializers.Serializer[Any]):
 
     number = serializers.CharField()
     kind = serializers.ChoiceField(Kind.choices)
-    about = serializers.CharField(allow_null=True, help_text="of a termination: the ticket that it ends")
+    about = serializers.CharField(allow_null=True, help_text="of a termination or extension: whose failovers it names")
     state = serializers.ChoiceField(TICKET.choices())
     word = serializers.CharField()
     version = serializers.CharField(help_text="what a decision on it must name")
@@ -34,9 +34,15 @@ class TicketShape(serializers.Serializer[Any]):
     reason = serializers.CharField()
     requested_by = serializers.CharField()
     requested_at = serializers.DateTimeField()
+    filed_by = serializers.CharField(allow_null=True, help_text="who of Support wrote it down, for one by phone")
+    reminders = serializers.IntegerField(help_text="how often Support was reminded of it")
     decided_by = serializers.CharField(allow_null=True)
     decided_at = serializers.DateTimeField(allow_null=True)
     decision_reason = serializers.CharField()
+    result = serializers.ChoiceField([("", "None yet"), *TestResult.choices], help_text="of a test, as you recorded it")
+    result_notes = serializers.CharField()
+    result_by = serializers.CharField(allow_null=True)
+    result_at = serializers.DateTimeField(allow_null=True)
 
 
 class FailoverShape(serializers.Serializer[Any]):
@@ -88,6 +94,16 @@ class TerminationBody(Body):
     code = Text(required=False, default="", max_length=40)
 
 
+class ExtensionBody(Body):
+    ends_at = Moment(help_text="after the present end, within 7 days of the test's approval")
+    reason = Text(required=False, default="")
+
+
+class ResultBody(Body):
+    result = serializers.ChoiceField(TestResult.choices)
+    notes = Text(required=False, default="", help_text="wanted unless it passed without remarks")
+
+
 class ReasonBody(Body):
     reason = Text(required=False, default="")
 
@@ -124,9 +140,15 @@ def ticket_row(ticket: Ticket, lines: Lines) -> dict[str, Any]:
         "reason": ticket.reason,
         "requested_by": ticket.requested_by.name,
         "requested_at": ticket.requested_at,
+        "filed_by": ticket.filed_by.name if ticket.filed_by else None,
+        "reminders": ticket.reminders,
         "decided_by": ticket.decided_by.name if ticket.decided_by else None,
         "decided_at": ticket.decided_at,
         "decision_reason": ticket.decision_reason,
+        "result": ticket.result,
+        "result_notes": ticket.result_notes,
+        "result_by": ticket.result_by.name if ticket.result_by else None,
+        "result_at": ticket.result_at,
     }
 
 

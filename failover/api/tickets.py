@@ -31,7 +31,9 @@ from failover.actions import (
     confirm,
     lines_of,
     need_listing,
+    record_result,
     reject,
+    request_extension,
     request_failover,
     request_termination,
     withdraw,
@@ -39,8 +41,10 @@ from failover.actions import (
 from failover.api.shapes import (
     LINE,
     DecisionBody,
+    ExtensionBody,
     FailoverShape,
     ReasonBody,
+    ResultBody,
     TerminationBody,
     TicketBody,
     TicketPages,
@@ -60,7 +64,7 @@ class AboutTickets(Door):
 
     def mine(self) -> QuerySet[Ticket]:
         found = Ticket.objects.visible_to(self.actor, Permission.READ_REPLICATION)
-        return found.select_related("about", "requested_by", "decided_by", "account")
+        return found.select_related("about", "requested_by", "filed_by", "decided_by", "result_by", "account")
 
     def ticket(self, number: str) -> Ticket:
         if found := self.mine().filter(number=number_of(number)).first():
@@ -124,7 +128,7 @@ class TicketLines(AboutTickets):
 
     @described("list_failovers", page_of(FailoverShape), parameters=[PagesByUuid])
     def get(self, request: Request, number: str) -> Response:
-        """The lines of a ticket; of a termination the failovers that it ends."""
+        """The lines of a ticket; of a termination or extension the failovers that it names."""
         ticket = self.ticket(number)
         named = {"named_in__ticket" if ticket.of_others else "ticket": ticket}
         mine = Failover.objects.filter(**named)
@@ -172,6 +176,31 @@ class Terminate(AboutTickets):
         said = body["reason"], body["site_code"]
         ticket = self.proving(body["code"], lambda actor: request_termination(actor, about, *said, key))
         return made(self.shown(ticket.number), reverse("api-ticket", args=[self.slug, ticket.number]))
+
+
+class Extend(AboutTickets):
+    """Asks for a later end date."""
+
+    @described("request_extension", TicketShape, status=201, request=ExtensionBody, parameters=[KEY_REQUIRED])
+    def post(self, request: Request, number: str) -> Response:
+        """Requests a later end date of what runs of this test: a ticket of its own. Until it is approved the old date
+        stands. A test is extended once, and runs for 7 days from its approval at most."""
+        about = self.ticket(number)
+        body, key = self.asked(ExtensionBody, self.may_request, keyed=True)
+        ticket = request_extension(self.actor, about, body["ends_at"], body["reason"], key)
+        return made(self.shown(ticket.number), reverse("api-ticket", args=[self.slug, ticket.number]))
+
+
+class Result(AboutTickets):
+    """The customer says how a test went."""
+
+    @described("record_result", TicketShape, request=ResultBody, parameters=[KEY_ACCEPTED])
+    def post(self, request: Request, number: str) -> Response:
+        """Records the result of a test that ran. It changes no state; another one takes its place."""
+        ticket = self.ticket(number)
+        body, key = self.asked(ResultBody, self.may_request)
+        self.once(key, ["result", number, body], lambda: record_result(self.actor, ticket, **body))
+        return Response(self.shown(number))
 
 
 class Decision(AboutTickets):

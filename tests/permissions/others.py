@@ -45,6 +45,8 @@ api-withdraw         POST      {waiting}                     200/404 200/404 403
 api-confirm          POST      {running}                     200/404 200/404 403/403 401     403/404 404     401
 api-terminate        POST      {running};reason=Over&site_code=DFW01 403/404 403/404 403/403 401 403/404 404 401
 api-terminate        POST      {testing};reason=Over         201/404 201/404 403/403 401     403/404 404     401
+api-extend           POST      {testing}                     400/404 400/404 403/403 401     403/404 404     401
+api-result           POST      {testing};result=passed       200/404 200/404 403/403 401     403/404 404     401
 api-approve          POST      {waiting};version={version}&reason=Yes 403/404 403/404 403/403 401 403/404 404 401
 api-reject           POST      {waiting};version={version}&reason=No  403/404 403/404 403/403 401 403/404 404 401
 """
@@ -169,6 +171,8 @@ api-failovers        GET       {running}                     403/403  200/404  2
 api-withdraw         POST      {waiting}                     403/403  403/404  200/404
 api-confirm          POST      {running}                     403/403  403/404  200/404
 api-terminate        POST      {running};reason=Over&site_code=DFW01 403/403  403/404  201/404
+api-extend           POST      {testing}                     403/403  403/404  400/404
+api-result           POST      {testing};result=passed       403/403  403/404  200/404
 api-approve          POST      {waiting};version={version}&reason=Yes 403/403  403/404  403/404
 api-reject           POST      {waiting};version={version}&reason=No 403/403  403/404  403/404
 """

@@ -173,6 +173,8 @@ api-failovers        GET       {running}                     401   200/404  200/
 api-withdraw         POST      {waiting}                     401   200/404  403/404  403/404  403/403  404      404
 api-confirm          POST      {running}                     401   200/404  403/404  403/404  403/403  404      404
 api-terminate        POST      {running};reason=Over&site_code=DFW01 401 201/404 403/404 403/404 403/403 404    404
+api-extend           POST      {testing}                     401   400/404  403/404  403/404  403/403  404      404
+api-result           POST      {testing};result=passed       401   200/404  403/404  403/404  403/403  404      404
 api-approve          POST      {waiting};version={version}&reason=Yes 401 403/404 403/404 403/404 403/403 404   200/404
 api-reject           POST      {waiting};version={version}&reason=No  401 403/404 403/404 403/404 403/403 404   200/404
 
