@@ -170,11 +170,12 @@ def claim(duty: Duty) -> Batch | None:
         first = due.values_list("pk", "step_site", "attempts").first()
         if first is None:
             return None
-        size = max(1, duty.size_at(first[1]) >> max(0, first[2] - PATIENT))
+        size = duty.size_at(first[1])
         keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[:size])
-        batch = Batch(duty, uuid.uuid4(), first[1], keys, full=len(keys) == size)
+        some = keys[: max(1, len(keys) >> max(0, first[2] - PATIENT))]
+        batch = Batch(duty, uuid.uuid4(), first[1], some, full=len(some) < len(keys) or len(keys) == size)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
-        duty.rows.filter(pk__among=keys).update(claim=batch.token, next_step_at=clock.db_now(lease))
+        duty.rows.filter(pk__among=some).update(claim=batch.token, next_step_at=clock.db_now(lease))
     return batch
 
 

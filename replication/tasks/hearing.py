@@ -32,7 +32,7 @@ def heard(
 ) -> tuple[dict[str, Progress], dict[int, str]]:
     """What the provider says of these things, and the error of each that it chokes on, by its `id`.
 
-    Raises Unreachable when it doesn't answer, and its own error when it answers of nothing. `again`: a call may be
+    Raises Unreachable when it doesn't answer, and what it broke on when it answers of nothing. `again`: a call may be
     repeated, so what breaks is asked in halves until one thing stands alone, and the others go on.
     """
     said: dict[str, Progress] = {}
@@ -54,7 +54,7 @@ def heard(
             else:
                 waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
     if last and not said:
-        raise last
+        raise RuntimeError(f"{type(last).__name__}: {last}") from last
     return said, errors
 
 
