@@ -57,8 +57,9 @@ def _of_vms(vms: list[VM], newest: bool) -> Iterator[Caution]:
         yield Caution("Never tested:", f"{some(untested)}. Nobody has seen yet whether recovery works.")
     now = clock.now()
     if newest and (behind := [vm.name for vm in vms if rpo_behind(vm, now)]):
-        words = f"the newest recovery point of {some(behind)} is older than its target."
-        yield Caution("RPO behind:", words)
+        words = "the newest recovery point of {} is older than its target."
+        words = words if len(behind) == 1 else "the newest recovery points of {} are older than their targets."
+        yield Caution("RPO behind:", words.format(some(behind)))
 
 
 def _of_access(target: Site, access: Access, n: int) -> Iterator[Caution]:
