@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, Min, QuerySet, When
+from django.db.models import Case, F, Min, Q, QuerySet, When
 from django.db.models.expressions import ExpressionWrapper
 from django.db.models.fields import DurationField
 from django.utils.html import format_html
@@ -19,6 +19,7 @@ from ampdr.templatetags.ampdr import about, ago, duration, route, when
 from failover.actions import Check, checks, lines_of, why_not_approver
 from failover.models import Failover, Kind, Ticket
 from failover.screens.hints import Outages, hints, open_outages
+from failover.screens.row import readiness
 from failover.tasks.words import FAILURES
 from inventory.models import Outage, Site
 
@@ -60,9 +61,14 @@ def vms_of(ticket: Ticket) -> QuerySet[Failover]:
 
 def shown_vms(ticket: Ticket) -> list[Failover]:
     """The first fifty, those that wait for Support before the others, each with the point that it starts from."""
-    urgent = Case(When(state__in=FAILURES, then=0), When(waiting_on="support", then=0), default=1)
+    urgent = Case(
+        When(state__in=FAILURES, then=0), When(Q(waiting_on="support") | Q(flag="two_places"), then=0), default=1
+    )
     found = vms_of(ticket).select_related("vm", "launch").annotate(point=_point(ticket), urgent=urgent)
-    return list(found.order_by("urgent", "vm__name_key", "pk")[:FEW])
+    lines: list[Any] = list(found.order_by("urgent", "vm__name_key", "pk")[:FEW])
+    for line in lines:
+        line.tested = readiness(line.vm, clock.now())
+    return lines
 
 
 def _point(ticket: Ticket) -> F:

@@ -173,7 +173,8 @@ def test_all_of_a_site_and_the_end_of_it(cast: Cast, lead: Client) -> None:
     [
         ("names", "", "Name the VMs"), ("names", "web-99, web-01", "web-99"), ("site_code", "LHR01", "PHX01 is meant"),
         ("called_back", "+1 555 0199", "not the number on the list"), ("person", "", "required"),
-        ("reason", " ", "Say why now"), ("kind", "terminate", "Choose what is to be terminated"), ("kind", "extend", "valid choice"),
+        ("reason", " ", "Say why now"), ("kind", "terminate", "Choose what is to be terminated"),
+        ("kind", "extend", "valid choice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_stands_beside_its_field(cast: Cast, lead: Client, field: str, value: str, words: str) -> None:
