@@ -38,7 +38,7 @@ WORDS: dict[str, str] = {
     "ticket.approve": "approved",
     "ticket.reject": "rejected",
     "ticket.withdraw": "withdrew the request",
-    "ticket.lapse": "let the request lapse, unanswered",
+    "ticket.lapse": "let the request lapse",
     "ticket.reminded": "reminded Support of the request",
     "ticket.result": "told the result of the test",
     "failover.request": "requested the failover",

@@ -36,6 +36,8 @@ EVENTS = {
     "confirmed": "Works, says the customer", "fenced": "The source is barred from starting",
     "source_silent": "The source site doesn't answer, it goes on unplanned", "set_going": "Set going again by Support",
     "asked": "Support asks about it", "answered": "Support's question was answered",
+    "extended": "The test got a new end date", "ends_soon": "Reminder: the test ends soon",
+    "two_places": "Runs in two places, Support is alarmed",
     "settled": "Settled by Support", "renamed": "Renamed", "added": "Added to the inventory",
     "resized": "Its disks were resized",
     "moved": "Moved to another site", "vanished": "Not found at its site any more", "found": "Found again",
