@@ -91,6 +91,8 @@ class Down(NamedTuple):
     since: datetime
     counts: Counts
     free: int
+    oldest: datetime | None = None  # of the newest recovery points of these
+    newest: datetime | None = None
 
     @property
     def asked(self) -> int:
@@ -141,9 +143,9 @@ class Census:
             elsewhere=self.count(lambda one: one.site == site and one.role == Role.PRIMARY and not one.shown),
         )
 
-    def free(self, site: str) -> int:
+    def free(self, site: str) -> list[Group]:
         """Those of which a live failover can be requested: what the request page takes of this site."""
-        return self.count(lambda one: one.site == site and one.copied and not one.moving)
+        return [one for one in self.groups if one.site == site and one.copied and not one.moving]
 
 
 def readable_as(actor: Actor) -> Permission | None:
@@ -182,14 +184,26 @@ def open_outages(actor: Actor, permission: Permission, head: Head, counted: Cens
     found = mine.order_by("outage__started_at").values_list(
         "outage__number", "outage__site__code", "outage__site__city", "outage__started_at"
     )
-    return [Down(*one, counted.affected(one[1]), counted.free(one[1])) for one in found]
+    return [_down(one, counted) for one in found]
+
+
+def _down(told: tuple[str, str, str, datetime], counted: Census) -> Down:
+    free = counted.free(told[1])
+    return Down(*told, counted.affected(told[1]), sum(one.n for one in free), *points(free))
+
+
+def points(groups: Iterable[Group]) -> tuple[datetime | None, datetime | None]:
+    """The oldest and the newest of their newest recovery points."""
+    groups = list(groups)
+    oldest = min((one.oldest for one in groups if one.oldest), default=None)
+    return oldest, max((one.newest for one in groups if one.newest), default=None)
 
 
 # ---- The map ---------------------------------------------------------------------------------------------------------
 
 
 class Pair(NamedTuple):
-    """Two sites between which is copied, or one alone."""
+    """Two sites side by side, and what is copied between them."""
 
     places: list[Place]
     ways: list[Way]
@@ -206,8 +220,10 @@ def pairs(counted: Census, downs: Iterable[Down]) -> list[Pair]:
         key = frozenset((one.site, other))
         joined[key] = joined.get(key, 0) + one.n
     whole = [key for key in joined if not any(key < other for other in joined)]
-    found = sorted(whole, key=lambda key: (-joined[key], sorted(key)))
-    return [_pair(counted, sorted(key), cities, since) for key in found]
+    found = [sorted(key) for key in sorted(whole, key=lambda key: (-joined[key], sorted(key)))]
+    alone = sorted(key[0] for key in found if len(key) == 1)
+    beside = [alone[n : n + 2] for n in range(0, len(alone), 2)]
+    return [_pair(counted, key, cities, since) for key in (*(key for key in found if len(key) == 2), *beside)]
 
 
 def _pair(counted: Census, sites: list[str], cities: dict[Any, Any], since: dict[str, datetime]) -> Pair:
@@ -232,6 +248,4 @@ def _place(counted: Census, site: str, city: str, since: datetime | None) -> Pla
 
 def _way(counted: Census, source: str, target: str, cut: bool) -> Way:
     mine = [one for one in counted.groups if one.copied and one.site == source and one.to == target]
-    oldest = min((one.oldest for one in mine if one.oldest), default=None)
-    newest = max((one.newest for one in mine if one.newest), default=None)
-    return Way(source, target, sum(one.n for one in mine), oldest, newest, cut)
+    return Way(source, target, sum(one.n for one in mine), *points(mine), cut)

@@ -183,11 +183,12 @@ class Due(NamedTuple):
 
 def tests_due(actor: Actor, told: Told) -> list[Due]:
     """Tests that end first, then VMs whose last test tells no more, then those that are due soon."""
-    return [
+    found = [
         *(_ending(actor, one) for one in told.get("ends", ())),
         *(_due(actor, one, late=True) for one in told.get("overdue", ())),
         *(_due(actor, one, late=False) for one in told.get("due", ())),
     ]
+    return found[:AT_MOST]
 
 
 def _ending(actor: Actor, one: Example) -> Due:

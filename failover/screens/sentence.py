@@ -109,8 +109,8 @@ def without_read(head: Head, downs: Sequence[Down], sees: bool) -> Sentence:
     if not sees:
         return Sentence("off", "lock", "Nothing of this account's servers is shown to you.", "")
     if downs:
-        where = sum(down.counts.on_it + down.counts.running_there for down in downs)
-        text = f"{vms(where)} of this account {'is' if where == 1 else 'are'} there."
+        there = sum(down.counts.on_it for down in downs)
+        text = f"{vms(there)} of this account {'is' if there == 1 else 'are'} there." if there else ""
         return Sentence("bad", "octagon-alert", _down(downs), text)
     if not head.all_vms:
         text = "They are listed here as soon as Support has connected them to this account."
