@@ -134,6 +134,7 @@ def pages(of: Filled) -> dict[str, str]:
     found["ticket-new"] = reverse("ticket-new", args=[of.slug])
     found["user"] = reverse("user", args=[of.slug, of.person.memberships.get().uuid])
     found["role"] = reverse("role", args=[of.slug, "admin"])
+    found["overview"] = reverse("overview", args=[of.slug])
     found["vm"] = reverse("vm", args=[of.slug, of.vm.slug])
     found["vm-points"] = reverse("vm-points", args=[of.slug, of.vm.slug])
     found["api-rpo"] = reverse("api-rpo", args=[of.slug, of.vm.uuid])
@@ -164,7 +165,7 @@ def test_a_page_that_is_open_and_didn_t_change_costs_three(filled: list[Filled],
     sign_in(client, of.person)
     version = Head.objects.get(account__slug=of.slug).version
     addresses = pages(of)
-    for name in (*LISTS, "vm"):
+    for name in (*LISTS, "vm", "overview"):
         assert statements(client, f"{addresses[name]}?version={version}", 204, **{"HX-Request": "true"}) == SAME, name
 
 

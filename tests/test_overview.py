@@ -6,6 +6,7 @@ import re
 import uuid
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -17,11 +18,9 @@ from ampdr.lifecycle import PORTAL, changes
 from failover.actions import record_result, request_termination
 from failover.screens.census import census
 from failover.screens.protection import protection_chart
-from failover.screens.query import Filters, matching
 from failover.screens.row import readiness, readiness_name
-from failover.views.choice import free as free_of
 from inventory import actions
-from inventory.actions import affected, relist
+from inventory.actions import affected, at_sites, relist
 from inventory.models import VM, Outage
 from replication.actions import place_order
 from replication.models import Replication
@@ -324,7 +323,24 @@ def test_the_numbers_of_an_outage_are_those_of_the_inventory(cast: Cast, vms: li
         say_yes(cast, request(cast, [vm], kind, key=f"key-of-{vm.name}"))
     work.drive()
     counted = census(cast.actor("ravi"), Permission.READ_VMS)
-    for code in ("DFW01", "PHX01"):
+    codes = ("DFW01", "PHX01")
+    assert counted.numbers(0, codes) == at_sites(cast.northwind.pk, codes)
+    for code in codes:
         assert counted.affected(code) == affected(cast.sites[code], [cast.northwind.pk])[cast.northwind.pk]
-        free = matching(cast.actor("ravi"), Permission.READ_VMS, Filters(site=code)).filter(free_of("live"))
-        assert sum(one.n for one in counted.free(code)) == free.filter(role="primary").count()
+
+
+def test_ten_statements_whatever_there_is_of_everything(
+    cast: Cast, priya: Client, vms: list[VM], django_assert_max_num_queries: Any
+) -> None:
+    say_yes(cast, request(cast, vms[:1], "live"))
+    say_yes(cast, request(cast, vms[1:2]))
+    work.drive()
+    stood(vms[2:3], protection="rpo_behind", newest_point_at=clock.now())
+    look(priya)
+    declare(cast)
+    declare(cast, "PHX01")
+    with django_assert_max_num_queries(10):
+        assert sentence(look(priya)).startswith("Phoenix and Dallas are down.")
+    sign_in(priya, member(cast, *(one for one in Permission.values if one != Permission.READ_REPLICATION)))
+    with django_assert_max_num_queries(10):
+        assert "Security" in look(priya)

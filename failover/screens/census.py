@@ -6,19 +6,19 @@ every number of the page is a sum over these. So they agree with each other, wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import CharField, Count, F, Max, Min, Q, Value
 
-from accounts.models import Head, Permission
+from accounts.models import Permission
 from ampdr import clock
 from ampdr.lifecycle import Actor, State
 from failover.screens.row import NEVER, OVERDUE, REPLICATED, readiness_name
 from inventory.actions import Counts
-from inventory.models import VM, OutageTold, Role
+from inventory.models import VM, Outage, OutageTold, Role
 
 BEHIND = ("rpo_behind", "source_unreachable")
 NORMAL = State("normal", "Normal", "ok", "circle-check")
@@ -134,7 +134,6 @@ class Census:
         return any(group.held for group in self.groups)
 
     def affected(self, site: str) -> Counts:
-        """`inventory.actions.affected` of this account, from the same rows."""
         return Counts(
             on_it=self.count(lambda one: one.site == site and one.here),
             protected=self.count(lambda one: one.site == site and one.copied),
@@ -142,6 +141,10 @@ class Census:
             protected_towards=self.count(lambda one: one.site != site and one.to == site and one.copied),
             elsewhere=self.count(lambda one: one.site == site and one.role == Role.PRIMARY and not one.shown),
         )
+
+    def numbers(self, account: int, sites: Collection[str]) -> dict[str, tuple[Counts, int]]:
+        """`inventory.actions.at_sites` of this account, from the same rows."""
+        return {site: (self.affected(site), sum(one.n for one in self.free(site))) for site in sites}
 
     def free(self, site: str) -> list[Group]:
         """Those of which a live failover can be requested: what the request page takes of this site."""
@@ -174,22 +177,17 @@ def census(actor: Actor, permission: Permission) -> Census:
     return Census([Group(*row) for row in found], tells)
 
 
-def open_outages(actor: Actor, permission: Permission, head: Head, counted: Census) -> list[Down]:
-    """The longest first. One that is about copies alone is for whoever may read of replication (rule 4)."""
-    if not head.outages:
-        return []
-    mine = OutageTold.objects.visible_to(actor, permission).filter(outage__over_at=None)
-    if not counted.tells:
-        mine = mine.filter(Q(on_it__gt=0) | Q(running_there__gt=0))
-    found = mine.order_by("outage__started_at").values_list(
-        "outage__number", "outage__site__code", "outage__site__city", "outage__started_at"
-    )
-    return [_down(one, counted) for one in found]
+def down(outage: Outage, counted: Census) -> Down:
+    site, free = outage.site, counted.free(outage.site.code)
+    n = sum(one.n for one in free)
+    return Down(outage.number, site.code, site.city, outage.started_at, counted.affected(site.code), n, *points(free))
 
 
-def _down(told: tuple[str, str, str, datetime], counted: Census) -> Down:
-    free = counted.free(told[1])
-    return Down(*told, counted.affected(told[1]), sum(one.n for one in free), *points(free))
+def told_by_replication(actor: Actor) -> list[Outage]:
+    """The open outages that the account was told of, for who may read of replication and not of VMs. No strip of a
+    page says so to him."""
+    mine = OutageTold.objects.visible_to(actor, Permission.READ_REPLICATION).filter(outage__over_at=None)
+    return [told.outage for told in mine.select_related("outage__site").order_by("-outage__started_at")]
 
 
 def points(groups: Iterable[Group]) -> tuple[datetime | None, datetime | None]:

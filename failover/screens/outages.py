@@ -6,7 +6,7 @@ sites are down and VMs affected. Without Read Server Replication a strip says th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -29,6 +29,7 @@ FEW = 3
 EVER = datetime.max.replace(tzinfo=UTC)
 CALM = "calm"
 POLLED = "outage-strips"  # the URL at which an open page looks again
+Numbers = Callable[[int, Collection[str]], dict[str, tuple[Counts, int]]]  # as `at_sites` counts
 ONE_LINE = ("failover", "outage", "overview")  # pages that say more of it themselves, by how their URL names begin
 
 
@@ -115,8 +116,9 @@ class Shown:
     mini: bool
 
 
-def shown(request: HttpRequest) -> Shown:
-    """The strips of this page. Those of an account alone, and of a reader who may know of them."""
+def shown(request: HttpRequest, numbers: Numbers = at_sites) -> Shown:
+    """The strips of this page. Those of an account alone, and of a reader who may know of them. `numbers`: of a page
+    that has counted already."""
     actor: Actor | None = getattr(request, "actor", None)
     head: Head | None = getattr(request, "head", None)
     if actor is None or head is None:
@@ -124,7 +126,7 @@ def shown(request: HttpRequest) -> Shown:
     match = request.resolver_match
     name = match.url_name or "" if match else ""
     mini = "mini" in request.GET if name == POLLED else name.startswith(ONE_LINE)
-    return Shown(strips(actor, head), mark(head), mini)
+    return Shown(strips(actor, head, numbers), mark(head), mini)
 
 
 def mark(head: Head) -> str:
@@ -132,7 +134,7 @@ def mark(head: Head) -> str:
     return str(head.version) if head.outages or head.live else CALM
 
 
-def strips(actor: Actor, head: Head) -> list[Strip]:
+def strips(actor: Actor, head: Head, numbers: Numbers = at_sites) -> list[Strip]:
     """Open ones, newest first, then the newest that is over of each site out of which VMs still run elsewhere."""
     if mark(head) == CALM or not actor.can(Permission.READ_VMS):
         return []
@@ -142,7 +144,7 @@ def strips(actor: Actor, head: Head) -> list[Strip]:
     if not (head.live and actor.can(Permission.READ_REPLICATION)):
         rows = rows.filter(outage__over_at=None)
     found = [strip_of(row) for row in rows.order_by(F("outage__over_at").desc(nulls_first=True), "-outage__started_at")]
-    open_ones = with_numbers(actor, [one for one in found if one.open])
+    open_ones = with_numbers(actor, [one for one in found if one.open], numbers)
     seen = {one.outage.site_id for one in open_ones}
     return open_ones + [one for one in found if not one.open and one.running and _first(one, seen)]
 
@@ -183,11 +185,11 @@ def strip_of(row: OutageTold) -> Strip:
     return Strip(row.outage, asked=asked, names=tuple(getattr(row, "names", ())))
 
 
-def with_numbers(actor: Actor, found: Iterable[Strip]) -> list[Strip]:
+def with_numbers(actor: Actor, found: Iterable[Strip], numbers: Numbers = at_sites) -> list[Strip]:
     """Each with the account's numbers as they are now; one that is about none of its VMs any more is left out."""
     found = list(found)
     if not found or not actor.can(Permission.READ_REPLICATION):
         return found
-    numbers = at_sites(actor.account_id, {one.outage.site.code for one in found})
-    counted = [(one, *numbers[one.outage.site.code]) for one in found]
+    at = numbers(actor.account_id or 0, {one.outage.site.code for one in found})
+    counted = [(one, *at[one.outage.site.code]) for one in found]
     return [replace(one, counts=counts, free=free) for one, counts, free in counted if any(counts)]

@@ -17,15 +17,17 @@ from accounts.models import Head, Permission
 from accounts.views import Visit
 from ampdr.lifecycle import Actor
 from ampdr.views import page_or_part
-from failover.screens.census import Census, Down, census, open_outages, pairs, readable_as
+from failover.screens.census import Census, Down, census, down, pairs, readable_as, told_by_replication
 from failover.screens.events import last_events
 from failover.screens.examples import examples
 from failover.screens.needs import needs, tests_due, ways
+from failover.screens.outages import Shown, shown
 from failover.screens.protection import SPANS, protection_chart, span_of
 from failover.screens.running import running
 from failover.screens.security import SECURITY, readable
 from failover.screens.sentence import calm, outage, split, without_read
 from failover.views.security import period, still_so, tally
+from inventory.models import Outage
 
 SHOWN = 6  # running and waiting tickets
 
@@ -37,13 +39,21 @@ def overview(request: Visit) -> HttpResponse:
     query = {"version": str(request.head.version), "at": period(), "span": span}
     permission = readable_as(actor)
     counted = census(actor, permission) if permission else Census([], tells=False)
-    downs = open_outages(actor, permission, request.head, counted) if permission else []
+    strips = shown(request, counted.numbers)
+    downs = [down(outage, counted) for outage in open_outages(request, strips)]
     context: dict[str, Any] = {
         "poll": f"{request.path}?{urlencode(query)}", "tells": counted.tells, "downs": downs,
-        "sites": pairs(counted, downs), "events": last_events(actor), "links": ways(actor),
+        "strips": strips, "sites": pairs(counted, downs), "events": last_events(actor), "links": ways(actor),
     }  # fmt: skip
     told = _of_replication(actor, request.head, counted, downs, span) if counted.tells else _locked(request, downs)
     return page_or_part(request, "failover/overview.html", "failover/parts/overview.html", context | told)
+
+
+def open_outages(request: Visit, strips: Shown) -> list[Outage]:
+    """Those that the strips of this page tell of, so that the two never part."""
+    if request.actor.can(Permission.READ_VMS) or not request.head.outages:
+        return [one.outage for one in strips.strips if one.open]
+    return told_by_replication(request.actor) if request.actor.can(Permission.READ_REPLICATION) else []
 
 
 def _of_replication(actor: Actor, head: Head, counted: Census, downs: list[Down], span: str) -> dict[str, Any]:
