@@ -16,7 +16,7 @@ from accounts.api import KEY_ACCEPTED, Door, Nothing, PagesByUuid, described, pa
 from accounts.models import Membership, Permission
 from ampdr.errors import Absent
 from failover.screens import reaching
-from failover.screens.reaching import DOWN, Place
+from failover.screens.reaching import DOWN, OF_CLIENT, Place
 from inventory.actions import gateway_named, let_in, let_out
 from inventory.models import VpnClient, VpnGateway
 
@@ -29,7 +29,7 @@ class ClientShape(serializers.ModelSerializer[VpnClient]):
 
     class Meta:
         model = VpnClient
-        fields = ("system", "generation", "name", "version", "download_url")
+        fields = OF_CLIENT
         read_only_fields = fields
 
 
@@ -75,16 +75,14 @@ class Vpn(Door):
         """What there is to connect to, with which client. While failover VMs run, first where they are reached."""
         self.actor.need(Permission.READ_VPN)
         found = reaching.places(self.actor, reaching.behind(self.actor))
-        clients = VpnClient.objects.filter(gateway__in=[place.gateway.pk for place in found])
-        kept = list(clients.order_by("system", "-generation"))
-        return Response({"results": [self.row(place, kept) for place in found]})
+        return Response({"results": [self.row(place) for place in found]})
 
-    def row(self, place: Place, kept: list[VpnClient]) -> dict[str, Any]:
+    def row(self, place: Place) -> dict[str, Any]:
         gateway = place.gateway
         row = {
             "name": place.name, "site": gateway.site.code, "recovery": gateway.recovery,
             "host": gateway.host, "port": gateway.port, "yours": place.mine, "outage": place.state is DOWN,
-            "clients": ClientShape([one for one in kept if one.gateway_id == gateway.pk], many=True).data,
+            "clients": place.clients,
         }  # fmt: skip
         if gateway.recovery and self.actor.can(Permission.READ_VMS):
             row["failover_vms"] = {"live": place.behind.live, "tests": place.behind.tests}

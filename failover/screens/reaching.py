@@ -15,14 +15,16 @@ from typing import Any
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 
 from accounts.models import Membership, Permission
 from ampdr.errors import Absent
 from ampdr.lifecycle import Actor, State
 from failover.screens.query import ORDER
-from inventory.models import VM, Outage, Role, Site, VpnGateway, VpnMember
+from inventory.models import VM, Outage, Role, Site, VpnClient, VpnGateway, VpnMember
 
 FEW = 6
+OF_CLIENT = ("system", "generation", "name", "version", "download_url")
 STAND_INS = ("live", "tests")  # the groups of VMs that failovers made
 NORMAL = State("normal", "Normal", "ok", "circle-check")
 DOWN = State("down", "Outage", "bad", "octagon-alert")
@@ -57,6 +59,7 @@ class Place:
     own: uuid.UUID
     state: State
     behind: Behind
+    clients: list[dict[str, Any]]
 
     @property
     def use_now(self) -> bool:
@@ -103,12 +106,14 @@ def _gateways(actor: Actor) -> QuerySet[VpnGateway]:
     """
     theirs = VpnMember.objects.filter(gateway=OuterRef("pk"), membership__account=actor.account_id)
     feeding = Site.objects.filter(failover_site=OuterRef("site")).order_by("code")
+    clients = VpnClient.objects.filter(gateway=OuterRef("pk")).order_by("system", "-generation")
     own = Membership.objects.filter(account=actor.account_id, person=actor.person_id).values("uuid")[:1]
     found = VpnGateway.objects.select_related("site").annotate(
         own=Subquery(own),
         mine=Exists(theirs.standing().filter(membership__person=actor.person_id)),
         down=Exists(Outage.objects.filter(site=OuterRef("site"), over_at=None)),
         feeding=ArraySubquery(feeding.values("city")),
+        kept=ArraySubquery(clients.values(found=JSONObject(**{name: name for name in OF_CLIENT}))),
     )
     if not actor.can(Permission.READ_VMS):
         return found
@@ -127,8 +132,10 @@ def _place(gateway: Any, made: Behind) -> Place:
         about = f"For VMs of {' and '.join(gateway.feeding)} that run in {site.city}"
     else:
         about = f"For failover VMs in {site.city}"
-    state = DOWN if gateway.down else NORMAL
-    return Place(gateway, gateway.name, about, gateway.mine, gateway.own, state, made if gateway.recovery else Behind())
+    return Place(
+        gateway, gateway.name, about, gateway.mine, gateway.own, DOWN if gateway.down else NORMAL,
+        made if gateway.recovery else Behind(), gateway.kept,
+    )  # fmt: skip
 
 
 def running_at(actor: Actor, site: Site) -> Sequence[VM]:

@@ -99,7 +99,7 @@ def running(actor: Actor, vm: VM | None, chosen: Place | None) -> Sequence[VM]:
 
 def computers(request: Visit, asked: Asked, chosen: Place) -> dict[str, Any]:
     """The kinds of computer with the newest client for each, and beneath it an older one where Support keeps one."""
-    kept = {(one.system, one.generation): one for one in chosen.gateway.clients.all()}
+    kept = {(one["system"], one["generation"]): one for one in chosen.clients}
     system = asked.os or guessed(request.headers.get("User-Agent", "")) or System.WINDOWS.value
     offered = [(one, kept.get((one.value, 4)), asked.link("#computer", os=one.value)) for one in System]
     return {
