@@ -5,6 +5,7 @@ from django.urls import path
 from failover.screens.security import FIM, MALWARE, PATCHING
 from failover.views import (
     bulk,
+    confirm,
     ending,
     extending,
     lists,
@@ -37,7 +38,7 @@ urlpatterns = [
     path("outages/<str:number>/", outage.detail, name="outage"),
     path("failovers/", tickets.index, name="failovers"),
     path("failovers/new/", request.choose, name="failover-new"),
-    path("failovers/new/confirm/", request.confirm, name="failover-confirm"),
+    path("failovers/new/confirm/", confirm.confirm, name="failover-confirm"),
     path("failovers/<str:number>/", ticket.detail, name="failover"),
     path("failovers/<str:number>/withdraw/", ticket.withdraw, name="failover-withdraw"),
     path("failovers/<str:number>/works/", ticket.works, name="failover-works"),

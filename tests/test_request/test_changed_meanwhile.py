@@ -196,3 +196,21 @@ def test_one_site_and_two_targets_are_answered_with_a_link_for_each(cast: Cast, 
 def test_vms_of_another_site_stay_out_of_what_a_site_offers(cast: Cast, priya: Client, vms: list[VM]) -> None:
     protect(cast, make_vms(cast.northwind, cast.sites["PHX01"], ["far-01"]), "order-key-2")
     assert "far-01" not in text(priya.get(NEW, {"kind": "live", "site": "DFW01"}))
+
+
+def test_a_mistake_and_a_vm_that_lost_its_protection_are_told_together(
+    cast: Cast, priya: Client, vms: list[VM]
+) -> None:
+    _, sent = preview(priya, vms, kind="live")
+    unprotect(cast, vms[1])
+    page = priya.post(CONFIRM, sent | SENT | {"reason": "x" * 2001})
+    assert page.status_code == 409
+    assert "Left out below: web-02." in text(page) and "at most 2000" in text(page)
+    assert "Request live failover of 2 VMs to PHX01?" in text(page) and 'value="phx01"' in page.content.decode()
+
+
+def test_a_reason_beside_a_wrong_code_is_there_after_change(priya: Client, vms: list[VM]) -> None:
+    _, sent = preview(priya, vms, kind="live")
+    page = priya.post(CONFIRM, sent | SENT | {"site_code": "DFW01"})
+    key = form(priya.get(links(page, "Change")[0]))["key"][0]
+    assert KEPT in priya.get(f"{CONFIRM}?{link(vms[:1], kind='live', key=key)}").content.decode()
