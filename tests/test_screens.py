@@ -20,7 +20,11 @@ from tests.things import Things, furnish
 WIDTHS = (320, 390, 768, 820, 1100, 1440)
 LOOKS = [(1440, "light"), (1440, "dark"), (390, "dark"), (390, "light")]
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
-PLAIN = ("api", "healthz", "readyz", "activity-csv", "vpn-profile", "admin:jsi18n", "admin:autocomplete")  # no pages for people
+# No pages for people.
+PLAIN = (
+    "api", "healthz", "readyz", "activity-csv", "failover-csv", "failover-json", "vpn-profile", "admin:jsi18n",
+    "admin:autocomplete",
+)  # fmt: skip
 
 
 @pytest.fixture

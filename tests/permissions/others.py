@@ -104,6 +104,12 @@ failover-withdraw    GET       {waiting}                     405      405      4
 failover-works       GET       {running}                     405      405      405
 failover-terminate   GET       {running}                     403/403  403/404  200/404
 failover-terminate   POST      {running};site_code=DFW01&reason=R&key={key} 403/403  403/404  303/404
+failover-extend      GET       {testing}                     403/403  403/404  200/404
+failover-extend      POST      {testing};key={key}           403/403  403/404  400/404
+failover-result      POST      {testing};result=passed       403/403  403/404  303/404
+failover-result      GET       {testing}                     405      405      405
+failover-json        GET       {running}                     403/403  200/404  200/404
+failover-csv         GET       {running}                     403/403  200/404  200/404
 failover-message     POST      {waiting};text=Hello&key={key} 403/403  303/404  303/404
 failover-message     GET       {waiting}                     405      405      405
 tickets              GET       -                             403      200      403
