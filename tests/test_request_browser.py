@@ -68,8 +68,8 @@ def check(live_server: Any, vms: list[VM], **other: Any) -> str:
 class Thumb:
     """Taps, and counts them; what is typed goes where the last tap led."""
 
-    def __init__(self, page: Page, taps: int = 0) -> None:
-        self.page, self.taps = page, taps
+    def __init__(self, page: Page) -> None:
+        self.page, self.taps = page, 0
 
     def on(self, target: Locator) -> None:
         target.tap()
@@ -89,8 +89,10 @@ def test_point_21_from_the_banner_to_a_sent_request_in_six_taps(
     signed_in = signed_in_long_ago(Client(), give_factor(cast.priya)).cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": signed_in, "url": live_server.url}])
     page = context.new_page()
-    page.goto(f"{live_server.url}/northwind/failovers/new/?kind=live&site=DFW01")  # where the banner's link leads
-    thumb = Thumb(page, taps=1)
+    page.goto(f"{live_server.url}/northwind/vms/")
+    thumb = Thumb(page)
+    banner = page.get_by_role("region", name="Outage in Dallas (DFW01)")
+    thumb.on(banner.get_by_role("link", name="Request live failover"))
     expect(page.get_by_text("3 chosen")).to_be_visible()
     expect(page.get_by_label("Live failover")).to_be_checked()
     thumb.on(page.get_by_role("button", name="Check the request"))
