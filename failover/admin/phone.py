@@ -14,7 +14,7 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.text import get_text_list
 
 from accounts.actions.second_factor import factor_of
@@ -132,13 +132,14 @@ def file(lead: Actor, account: Account, said: dict[str, Any]) -> Ticket:
 
 
 class ByPhone(Shelf):
-    """The adding of a ticket: first the account, then the call. Admin's own form is not used."""
+    """A page beside the queue: first the account, then the call. Admin's own form adds no ticket."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "add")
+    def get_urls(self) -> list[URLPattern]:
+        page = path("phone/", self.admin_site.admin_view(self.phone_view), name="failover_ticket_phone")
+        return [page, *super().get_urls()]
 
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        if not self.has_add_permission(request):
+    def phone_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.may(request, "add"):
             raise PermissionDenied
         slug = (request.POST or request.GET).get("account", "").replace("\0", "").strip()
         account = Account.objects.filter(slug=slug).first()

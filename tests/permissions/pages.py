@@ -192,5 +192,6 @@ admin:password_change GET,POST -                             302   403      403 
 admin:password_change_done GET -                             in    403      403      403      403      403      200
 admin:view_on_site   GET       1,1                           in    403      403      403      403      403      404
 admin:auth_user_password_change GET,POST {accounts_person}   in    403      403      403      403      403      403
+admin:failover_ticket_phone GET,POST -                       in    403      403      403      403      403      403
 /admin/(?P<url>.*)$  GET,POST  -                             in    403      403      403      403      403      404
 """  # noqa: E501  a cell for each person, however much is sent

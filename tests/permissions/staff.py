@@ -41,7 +41,7 @@ Support_lead  inventory_vpngateway    200   200  200       200/200/302  200/200/
 Support_lead  inventory_vpnclient     200   200  200       200/200/302  200/200/302  200/200/302  403
 Support_lead  inventory_vpnmember     200   403  403       200/200/302  403          200/200/302  403
 Support_lead  replication_servicelevel 200 200 200      200/200/302  200/200/302  200/200/302  403
-Support_lead  failover_ticket         200   200  400       200/200/404  400/400/404  302          403
+Support_lead  failover_ticket         200   403  403       200/200/404  400/400/404  302          403
 Operator      accounts_account        200   403  403       200/200/302  403          200/200/302  403
 Operator      accounts_person         403   403  403       403          403          403/403/302  403
 Operator      accounts_authorizeduser 403   403  403       403          403          403/403/302  403

@@ -130,7 +130,7 @@ def test_the_end_of_a_live_one_by_phone(cast: Cast, tom: Actor) -> None:
 
 # ---- The form --------------------------------------------------------------------------------------------------------
 
-ADD = "/admin/failover/ticket/add/"
+ADD = "/admin/failover/ticket/phone/"
 
 
 def said(cast: Cast, **other: object) -> dict[str, object]:
