@@ -1,4 +1,4 @@
-"""G7, G9, G12: one order and one ticket of thousands of VMs, through the verbs, Celery and the simulated provider."""
+"""G7, G9, G10, G12: one order and one ticket of thousands of VMs, through verbs, Celery and the simulated provider."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from accounts.actions import SUPPORT
 from accounts.models import Activity, Head, Person
 from ampdr import work
 from ampdr.processes import end, launch
-from bench import byhand
+from bench import beside, byhand
 from bench.clocks import cpu_of
 from bench.data import settle
+from bench.pages import Browser
 from bench.report import Figure
 from failover.actions import Wish, request_failover, version_of
 from failover.models import Failover, Ticket
@@ -38,10 +39,10 @@ PATIENCE = 600.0
 
 
 def measure(cast: Cast, number: int, rounds: int) -> list[Figure]:
-    """Each round takes two lots of `number` VMs: one for the portal, one for the SQL by hand."""
+    """Each round takes two lots of `number` VMs: one for the portal, one for the SQL by hand. One more is for G10."""
     cast.mary.groups.add(Group.objects.get(name=SUPPORT))
     orders, lots = [], []
-    for n in range(2 * rounds):
+    for n in range(2 * rounds + 1):
         vms = make_vms(cast.contoso, cast.sites["DFW01"], [f"lot-{n}-{i:05d}" for i in range(number)])
         uuids = [vm.uuid for vm in vms]
         orders.append(timed(partial(place_order, cast.actor("olga"), uuids, f"order-of-lot-{n}")))
@@ -51,9 +52,11 @@ def measure(cast: Cast, number: int, rounds: int) -> list[Figure]:
     settle()
     approvals = approval_times(cast.mary, lots[0])
     with worker() as pid:
-        pairs = zip(lots[::2], lots[1::2], strict=True)
+        last, pairs = lots.pop(), zip(lots[::2], lots[1::2], strict=True)
         both = [(through_celery(cast.mary, mine, pid), by_hand(other)) for mine, other in pairs]
-    return [*figures(both), approval(approvals, number), order(orders, number)]
+        client = sign_in(Client(), cast.mary)
+        felt = beside.measure(Browser(cast.olga), cast.contoso.slug, last, partial(approve, client, last))
+    return [*figures(both), approval(approvals, number), *felt, order(orders, number)]
 
 
 # ---- The approval ----------------------------------------------------------------------------------------------------

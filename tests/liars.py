@@ -47,7 +47,7 @@ class Liar(SlowLine):
 
     def observe(self, keys: Sequence[str]) -> dict[str, Progress]:
         said: dict[str, Progress] = self.end.observe(keys)
-        return self.twist(self.mine & set(keys), said) if _lies.is_set() else said  # type: ignore[no-any-return]
+        return self.twist(self.mine & set(keys), said) if _lies.is_set() else said
 
     def answer(self, requests: Sequence[Request]) -> Any:
         return self.twist({one.key for one in requests if one.name == VICTIM}, self.end.submit(requests))

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +54,7 @@ class Shot:
 
     who: str
     path: str
-    body: dict[str, object]
+    body: Mapping[str, object]
     form: bool = False  # as a browser's form, at admin
 
 
@@ -231,19 +231,16 @@ RACES: dict[str, Callable[[Field], Start]] = {
 
 
 def judge(answers: Sequence[Answer], number: str) -> list[str]:
-    """What is wrong: nothing, if one has won and all others hear whose it is."""
+    """What is wrong: nothing, if one has won and all others hear whose it is; of an order, its number."""
     won = [answer for answer in answers if answer.won]
-    if len(won) != 1 or any(answer.status != 409 for answer in answers if not answer.won):
-        told = ", ".join(
-            f"{one.shot.who} {one.status} {one.text[:300] if one.status >= 400 else ''}" for one in answers
-        )
-        return [f"{len(won)} have won: {told[:2000]}"]
+    losers = [answer for answer in answers if not answer.won]
+    if len(won) != 1 or any(answer.status != 409 for answer in losers):
+        said = Counter((one.shot.who, one.status, one.text[:200] if one.status >= 400 else "") for one in answers)
+        return [f"{len(won)} have won: {list(said.items())[:4]}"]
     number = number or json.loads(won[0].text)["number"]
-    name = NAMES[won[0].shot.who]
-    losers = [answer.text for answer in answers if not answer.won]
-    return [
-        f"not told of {name} and {number}: {text[:2000]}" for text in losers if name not in text or number not in text
-    ]
+    told = {number} if number.startswith("RO-") else {number, NAMES[won[0].shot.who]}
+    unaware = [answer.text for answer in losers if not all(one in answer.text for one in told)]
+    return [f"{len(unaware)} not told of {told}: {unaware[0][:1000]}"] if unaware else []
 
 
 def round_of(one: Field, name: str) -> list[str]:

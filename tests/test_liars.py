@@ -17,7 +17,7 @@ from failover.tasks import Carry
 from inventory.models import VM, Site
 from replication.models import PointFeed, RecoveryPoint
 from replication.providers import punctual
-from replication.providers.base import Point, Points
+from replication.providers.base import Point, Points, Unreachable
 from replication.providers.simulated import doubled, effects
 from replication.providers.simulated.settings import ledger_path
 from replication.providers.sites import provider_of
@@ -167,7 +167,7 @@ def test_calls_that_hang_are_counted_and_no_more_are_made(monkeypatch: pytest.Mo
     """A technology that never comes back costs some threads, never all workers."""
     monkeypatch.setattr(punctual, "GRACE", 0)
     monkeypatch.setitem(punctual._hanging, "PHX01", punctual.HANGING)
-    with pytest.raises(punctual.Unreachable, match="8 calls to PHX01 hang"):
+    with pytest.raises(Unreachable, match="8 calls to PHX01 hang"):
         punctual.in_time(provider_of("PHX01"), lambda: "never asked")
     assert punctual.in_time(provider_of("DFW01"), lambda: "asked") == "asked"
 
