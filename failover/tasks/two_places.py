@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet
 
-from ampdr import work
+from ampdr import clock, work
 from ampdr.lifecycle import Change
-from ampdr.work import Duty, fresh
+from ampdr.work import Duty, WaitingOn, fresh
 from failover.models import Failover, Kind
 from inventory.models import Role
 from replication.providers.base import Kind as Ask
@@ -29,9 +29,12 @@ class TwoPlaces(Duty):
     name, model, priority = "running in two places", Failover, 15
 
     def due(self) -> QuerySet[Failover]:
+        """Whenever the line itself is due, but not while another worker has it, nor what was set aside."""
+        now = clock.db_now()
         live = Failover.objects.filter(kind=Kind.LIVE, state="running", verb__in=("", Ask.FENCE))
         seen = live.filter(vm__role=Role.PRIMARY, vm__shown=False, vm__power="on")
-        return seen.exclude(flag="two_places")
+        free = seen.filter(Q(claim=None) | Q(next_step_at__lte=now)).exclude(flag="two_places")
+        return free.exclude(waiting_on=WaitingOn.SUPPORT, next_step_at__gt=now)
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         keys = list(mine.values_list("pk", flat=True))

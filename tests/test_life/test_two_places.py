@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from accounts.models import Activity
-from ampdr import work
+from ampdr import clock, work
+from ampdr.work import claim, perform
 from failover.actions import request_termination
 from failover.models import Failover, Ticket
 from failover.tasks import TwoPlaces
@@ -55,6 +58,7 @@ def test_a_source_that_comes_back_unplanned_is_seen_and_barred(cast: Cast, vms: 
     say_yes(cast, ticket)
     drive_to(ticket, "running")
     assert lines(ticket) == [("", "pending")] * 2
+    Failover.objects.filter(ticket=ticket).update(next_step_at=clock.now() + timedelta(hours=1))  # it is asked later
     set_site_answers("DFW01", True)
     tell(cast, vms)
     work.drive()
@@ -111,3 +115,24 @@ def test_a_failover_that_is_being_terminated_is_left_alone(cast: Cast, live: Tic
     Failover.objects.filter(vm=vms[0]).update(state="terminating", verb="stop", next_step_at=None)
     seen_on(vms[0])
     assert not TwoPlaces().due().exists()
+
+
+def test_a_line_that_can_not_be_written_is_set_aside_and_holds_nobody_up(
+    cast: Cast, live: Ticket, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And while one worker has it, no other takes it."""
+    seen_on(vms[0])
+    batch = claim(TwoPlaces())
+    assert batch and len(batch.keys) == 1 and claim(TwoPlaces()) is None
+
+    def broken(*_: Any) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(TwoPlaces, "commit", broken)
+    perform(batch)
+    assert work.drive() == 0
+    assert Failover.objects.get(vm=vms[0]).waiting_on == "support" and found() == []
+    monkeypatch.undo()
+    with clock.ahead(timedelta(minutes=6)):
+        work.drive()
+    assert found() == ["web-01"] and lines(live)[0] == ("", "yes")
