@@ -118,7 +118,7 @@ def test_several_tests_at_once_want_it_too(cast: Cast, mary: Client, vms: list[V
 
 def test_setting_failed_lines_going_needs_no_code(cast: Cast, mary: Client, vms: list[VM]) -> None:
     ticket = live_running(cast, vms[:1])
-    assert press(mary, ticket, "retry", line=ticket.lines.get().pk).status_code == 302  # "It doesn't wait for Support"
+    assert press(mary, ticket, "retry", line=ticket.lines.get().pk).status_code == 409  # "It doesn't wait for Support"
 
 
 # ---- The API ---------------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def _refuse_to_go_on(one: Failover) -> None:
     if one.flag == UNKNOWN:
         raise Conflict(f"{one}: its outcome is unknown. Settle that first: nothing was done.", code=UNKNOWN)
     if one.state not in _FAILED and not (one.waiting_on == "support" and one.verb):
-        raise Conflict(f"{one} doesn't wait for Support. {NOTHING}", code="goes_on_already")
+        raise _changed(one, f"{one} doesn't wait for Support. {NOTHING}")
 
 
 def _by_move(chosen: Sequence[Failover]) -> dict[tuple[str, str, str, str], list[int]]:

@@ -43,7 +43,7 @@ def test_a_failed_start_is_tried_again(cast: Cast, mary: Client, monkeypatch: py
     assert states(ticket) == ["running"] * 3
     assert Activity.objects.get(event="retry_start").staff
     told = press(mary, ticket, "retry", line=line(ticket).pk)
-    assert "doesn't wait for Support" in words(told)
+    assert told.status_code == 409 and "wait for Support" in html(told)
 
 
 def test_a_failed_start_is_given_up_with_a_reason(cast: Cast, mary: Client, monkeypatch: pytest.MonkeyPatch) -> None:
