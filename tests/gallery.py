@@ -22,6 +22,7 @@ CUSTOMER = {
     "role-new": "northwind/account/roles/new/?from=technical",
     "authorized-users": "northwind/account/authorized-users/", "activity": "northwind/activity/",
     "malware": "northwind/security/malware/", "patching": "northwind/security/patching/",
+    "vpn": "northwind/vpn/?os=windows",
     "tickets": "northwind/tickets/", "ticket-new": "northwind/tickets/new/?kind=list",
     "notifications": "northwind/notifications/", "notification-settings": "northwind/notifications/settings/",
     "not-found": "northwind/tickets/T-1/",

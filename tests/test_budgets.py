@@ -135,6 +135,7 @@ def pages(of: Filled) -> dict[str, str]:
     found["user"] = reverse("user", args=[of.slug, of.person.memberships.get().uuid])
     found["role"] = reverse("role", args=[of.slug, "admin"])
     found["overview"] = reverse("overview", args=[of.slug])
+    found["vpn"] = reverse("vpn", args=[of.slug])
     found["vm"] = reverse("vm", args=[of.slug, of.vm.slug])
     found["vm-points"] = reverse("vm-points", args=[of.slug, of.vm.slug])
     found["api-rpo"] = reverse("api-rpo", args=[of.slug, of.vm.uuid])

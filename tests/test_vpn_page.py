@@ -74,7 +74,7 @@ def words(html: str) -> str:
 def offered(html: str) -> list[str]:
     """The names of the gateways to choose from; the chosen one is marked."""
     part = html[html.index('aria-label="Site"') : html.index('id="computer"')]
-    found = re.findall(r'<a class="radio"[^>]*?(aria-current="true")?><span><b class="id">([^<]+)', part)
+    found = re.findall(r'<a class="radio"[^>]*?(aria-current="true")?><span><b>([^<]+)', part)
     return [name + ("*" if chosen else "") for chosen, name in found]
 
 
@@ -124,7 +124,7 @@ def test_the_computer_is_guessed_and_can_be_chosen(
     part = html[html.index('aria-label="Operating system"') :]
     assert re.findall(r'aria-current="true"><span><b>([^<]+)', part) == [system]
     if system == "Linux":
-        assert not downloads(html) and "Support has no client of DFW01 for Linux yet." in html
+        assert not downloads(html) and "Support has no client of DFW01 for Linux yet" in html
     else:
         assert downloads(html) == [f"DFW01/{system.lower()}.zip"]
 
@@ -134,7 +134,7 @@ def test_a_client_without_an_address_comes_from_the_systems_packages(
 ) -> None:
     VpnClient.objects.create(gateway=gateways["DFW01"], system="linux", name="OpenConnect")
     sign_in(client, cast.priya)
-    assert "Install OpenConnect from your system's own packages." in look(client, "?os=linux")
+    assert "Install OpenConnect from your system's own packages" in look(client, "?os=linux")
 
 
 def test_what_nobody_keeps_is_said_to_be_missing(
