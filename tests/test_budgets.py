@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from ampdr import clock, work
 from ampdr.lifecycle import PORTAL
 from failover.actions import Wish, request_failover
 from failover.models import Failover, Ticket
+from inventory.actions import declare
 from inventory.models import VM
 from notices.models import Conversation, Message
 from replication.actions import place_order
@@ -157,6 +159,20 @@ def test_statements_don_t_grow_with_rows(filled: list[Filled], client: Client) -
         for name, address in pages(of).items():
             costs.setdefault(name, []).append(statements(client, address))
     budget = {name: LIST if name.split(",")[0] in (*LISTS, *STILL, *API) else PAGE for name in costs}
+    assert {name: found for name, found in costs.items() if max(found) > budget[name]} == {}
+    assert {name: found for name, found in costs.items() if len(set(found)) > 1} == {}
+
+
+def test_an_outage_costs_two_more(filled: list[Filled], cast: Cast, client: Client) -> None:
+    """On every page of an account, however many of its VMs are affected and whatever was requested of them."""
+    costs: dict[str, list[int]] = {}
+    outage = declare(cast.actor("mary"), cast.sites["DFW01"], "No power", "Hall A", clock.now(), str(uuid.uuid4()))
+    for of in filled:
+        sign_in(client, of.person)
+        found = pages(of) | {"outage": reverse("outage", args=[of.slug, outage.number])}
+        for name in (*LISTS, *STILL, "ticket", "vm", "outage"):
+            costs.setdefault(name, []).append(statements(client, found[name]))
+    budget = {name: LIST + 2 if name in (*LISTS, *STILL) else PAGE + 2 for name in costs}
     assert {name: found for name, found in costs.items() if max(found) > budget[name]} == {}
     assert {name: found for name, found in costs.items() if len(set(found)) > 1} == {}
 

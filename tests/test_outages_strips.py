@@ -75,7 +75,7 @@ def test_every_page_says_what_is_down_and_whom_it_is_about(cast: Cast, vms: list
         (said,) = strips(client, path)
         assert said.startswith("Outage in Dallas (DFW01) since ") and "· 31 min." in said, path
         assert "5 of your VMs are affected: 4 on it and 1 protected towards it." in said, path
-        assert "Nothing fails over by itself." in said and said.endswith("Request live failover"), path
+        assert "Nothing fails over by itself." in said and said.endswith("Request live failover of VMs in DFW01"), path
     assert links(client) == [
         f"/northwind/outages/{outage.number}/", "/northwind/failovers/new/?kind=live&amp;site=DFW01",
     ]  # fmt: skip
@@ -108,7 +108,7 @@ def test_the_button_goes_when_all_are_in_a_request(cast: Cast, vms: list[VM], cl
     sign_in(client, cast.priya)
     first = request(cast, vms[:1], "live")
     (said,) = strips(client)
-    assert f"1 in {first.number}." in said and said.endswith("Request live failover")
+    assert f"1 in {first.number}." in said and said.endswith("Request live failover of VMs in DFW01")
     second = request(cast, vms[1:3], "live", key="another-key")
     (said,) = strips(client)
     assert "3 in 2 requests." in said and "Request live failover" not in said

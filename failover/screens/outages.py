@@ -1,7 +1,7 @@
 """The strips beneath the top bar: what is down, with the account's own numbers; afterwards, what still runs elsewhere.
 
-They tell, and move nothing (product rule 9). A calm page pays no statement for them; otherwise it is two, however many
-sites are down and VMs affected. Without Read Server Replication a strip says that a site is down, and nothing else.
+They tell, and move nothing (product rule 9). A calm page pays no statement for them; otherwise it is two at most,
+however many sites are down and VMs affected. Without Read Server Replication a strip says that a site is down, no more.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Value
@@ -17,11 +18,12 @@ from django.http import HttpRequest
 from django.utils.text import get_text_list
 
 from accounts.models import AuthorizedUser, Head, Permission
+from ampdr import clock
 from ampdr.lifecycle import Actor
 from failover.lifecycle import SHOWN
 from failover.models import Kind, Ticket
 from inventory.actions import Counts, at_sites
-from inventory.actions.affected import told
+from inventory.actions.affected import KEPT_FOR, told
 from inventory.models import Outage, OutageTold
 
 BEFORE = ("requested", "starting", "start_failed", "undoing")  # asked for, and not running
@@ -90,7 +92,7 @@ class Strip:
     def who(self) -> str:
         """The names of who may request it, the first few of many."""
         more = len(self.names) - FEW
-        names = [*self.names[:FEW], f"{more} more"] if more > 0 else self.names
+        names = [*self.names[:FEW], f"{more} more"] if more > 0 else [*self.names]
         return get_text_list(names, "and")
 
     @property
@@ -138,6 +140,8 @@ def strips(actor: Actor, head: Head, numbers: Numbers = at_sites) -> list[Strip]
     """Open ones, newest first, then the newest that is over of each site out of which VMs still run elsewhere."""
     if mark(head) == CALM or not actor.can(Permission.READ_VMS):
         return []
+    if not head.outages and never_lately(actor.account_id, head.version, head.hash):
+        return []
     rows = of_reader(actor)
     if not head.outages:
         rows = rows.exclude(outage__over_at=None)
@@ -147,6 +151,15 @@ def strips(actor: Actor, head: Head, numbers: Numbers = at_sites) -> list[Strip]
     open_ones = with_numbers(actor, [one for one in found if one.open], numbers)
     seen = {one.outage.site_id for one in open_ones}
     return open_ones + [one for one in found if not one.open and one.running and _first(one, seen)]
+
+
+@lru_cache(maxsize=1024)
+def never_lately(account: int, version: int, seal: str) -> bool:
+    """Whether none of the account's outages ended lately: asked once by each process for a version of its head.
+
+    An account whose failover runs for weeks then pays nothing for it on its pages.
+    """
+    return not OutageTold.objects.filter(account=account, outage__over_at__gte=clock.now() - KEPT_FOR).exists()
 
 
 def _first(one: Strip, seen: set[int]) -> bool:

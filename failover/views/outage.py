@@ -98,13 +98,16 @@ def _of_vms(actor: Actor, one: Strip, told: OutageTold) -> dict[str, Any]:
 
 def parts_of(one: Strip) -> list[Part]:
     """In which condition the VMs are: what runs elsewhere, what waits, what nobody asked for, and the rest."""
-    running = Part("live", one.running_vms, f"run in {one.there}", links=tuple(t.number for t in one.running))
+    words = f"run{'s' if one.running_vms == 1 else ''} in {one.there}"
+    running = Part("live", one.running_vms, words, links=tuple(asked.number for asked in one.running))
     if one.counts is None:
         return [running] if running.count else []
     bare = one.counts.on_it - one.counts.protected
     found = [
         running,
-        Part("wait", one.counts.protected - one.free, "in a request", links=tuple(t.number for t in one.waiting)),
+        Part(
+            "wait", one.counts.protected - one.free, "in a request", links=tuple(asked.number for asked in one.waiting)
+        ),
         Part("bad", one.free, "without a request", "a live failover can be requested"),
         Part("off", bare, "not protected", "no copy that a failover could start from"),
         Part("warn", one.counts.running_there, "running there in a failover", "stand-ins of VMs of other sites"),
@@ -117,8 +120,8 @@ def _bar(parts: list[Part]) -> list[tuple[str, int, int]]:
     """Pieces of the bar, a thousand wide in all: look, place and width."""
     total, at, found = sum(part.count for part in parts) or 1, 0, []
     for part in parts:
-        width = max(8, round(1000 * part.count / total))
-        found.append((part.look, at, width - 4))
+        width = max(8, round(1000 * part.count / total)) if part is not parts[-1] else max(8, 1000 - at)
+        found.append((part.look, at, width - (4 if part is not parts[-1] else 0)))
         at += width
     return found
 
@@ -137,11 +140,12 @@ def affected(actor: Actor, outage: Outage) -> QuerySet[VM]:
 
 
 def _row(actor: Actor, outage: Outage, vm: VM) -> Row:
-    lost = vm.role == Role.PRIMARY and vm.site_id == outage.site_id and vm.newest_point_at
+    on_it = vm.role == Role.PRIMARY and vm.site_id == outage.site_id
     return Row(
         vm=vm, href=row.address(actor, vm), where=_where(outage, vm), pills=row.pills(vm),
-        tested=row.readiness(vm, clock.now()), loss=clock.now() - vm.newest_point_at if lost else None,
-        way=row.way(actor, vm),
+        tested=row.readiness(vm, clock.now()),
+        loss=clock.now() - vm.newest_point_at if on_it and vm.newest_point_at else None,
+        way=row.way(actor, vm) if on_it or vm.failover_state else None,
     )  # fmt: skip
 
 

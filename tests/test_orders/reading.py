@@ -73,6 +73,6 @@ def ordered(cast: Cast, *vms: VM, who: str = "priya") -> Order:
 
 def poll(client: Client, page: Answer) -> Any:
     """What the open page asks at its next tick."""
-    found = re.search(r'hx-get="([^"]+)"', page.content.decode())
+    found = re.search(r'(?<!"strips" )hx-get="([^"]+)"', page.content.decode())
     assert found
     return client.get(found.group(1).replace("&amp;", "&"), headers={"HX-Request": "true"})
