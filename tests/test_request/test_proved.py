@@ -68,6 +68,7 @@ def test_a_test_of_which_nobody_said_that_it_passed_proves_nothing(
     assert OPTION not in text(priya.get(f"{NEW}?{link(vms[:1], kind='live')}"))
     page = priya.get(f"{CONFIRM}?{link(vms[:1], kind='live', point='proved')}")
     assert page.status_code == 400 and "No point that a test has proved is kept any more." in text(page)
+    assert 'name="point" value="" checked' in page.content.decode()
 
 
 def test_a_point_that_is_no_longer_kept_is_not_offered(cast: Cast, priya: Client, vms: list[VM]) -> None:
