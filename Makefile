@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 PERSON ?= priya
+ROUNDS ?= 200
 PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -13,7 +14,7 @@ CHECK := env SECRET_KEY=only-for-checks-abcdefghijklmnopqrstuvwxyz-0123456789 DA
 CHECKED := $(CHECK) $(RUN)
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 $(UPGRADE)
 
-.PHONY: help run code manage test lint bench states images lock clean programs
+.PHONY: help run code manage test lint bench races states images lock clean programs
 # A lock that is newer than its stamp is installed again; a failed install leaves no stamp.
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -53,6 +54,9 @@ lint: $(VENV)/.dev  ## style, types and the import law
 
 bench: $(VENV)/.dev  ## measure the promised figures
 	$(RUN) -m bench
+
+races: $(VENV)/.dev  ## race verbs against each other over HTTP, 200 rounds of each pair (ROUNDS=200)
+	$(RUN) -m tests.races --rounds $(ROUNDS)
 
 states: $(VENV)/.demo  ## print every state table
 	@$(CHECKED) manage.py print_lifecycles

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -101,10 +101,10 @@ class Field:
         start, answers = threading.Barrier(len(shots)), list[Answer]()
 
         def run(shot: Shot) -> None:
-            wire = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-            wire.connect()
-            start.wait(PATIENCE)
-            answers.append(self.send(wire, shot))
+            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as wire:
+                wire.connect()
+                start.wait(PATIENCE)
+                answers.append(self.send(wire, shot))
 
         threads = [threading.Thread(target=run, args=[shot], daemon=True) for shot in shots]
         for thread in threads:
@@ -123,9 +123,7 @@ class Field:
         body = urlencode(shot.body) if shot.form else json.dumps(shot.body)
         wire.request("POST", shot.path, body, headers)
         response = wire.getresponse()
-        answer = Answer(shot, response.status, response.read().decode())
-        wire.close()
-        return answer
+        return Answer(shot, response.status, response.read().decode())
 
 
 # ---- Who against whom ------------------------------------------------------------------------------------------------
@@ -283,13 +281,12 @@ def wait_for(port: int, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
-            wire = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            wire.request("GET", "/healthz")
-            wire.getresponse().read()
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as wire:
+                wire.request("GET", "/healthz")
+                wire.getresponse().read()
+                return
         except OSError:
             time.sleep(0.1)
-        else:
-            return
     raise AssertionError(log.read_text()[-2000:])
 
 
