@@ -17,6 +17,7 @@ from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import about, ago, duration, route, when
 from failover.actions import Check, checks, lines_of, why_not_approver
+from failover.lifecycle import SHOWN
 from failover.models import Failover, Kind, Ticket
 from failover.screens.hints import Outages, hints, open_outages
 from failover.screens.row import readiness
@@ -68,6 +69,7 @@ def shown_vms(ticket: Ticket) -> list[Failover]:
     lines: list[Any] = list(found.order_by("urgent", "vm__name_key", "pk")[:FEW])
     for line in lines:
         line.tested = readiness(line.vm, clock.now())
+        line.unfenced = line.fenced == "pending" and line.state in SHOWN
     return lines
 
 

@@ -17,6 +17,7 @@ from replication.providers.simulated.settings import ledger_path
 from replication.providers.sites import provider_of
 from tests.cast import Cast, drive_to, request, say_yes, states
 from tests.test_admin.desk import vms
+from tests.threads import together
 
 Forget = Callable[..., None]
 
@@ -130,3 +131,16 @@ def test_what_was_asked_again_meanwhile_is_another_question(cast: Cast, forgets:
     assert flags(ticket) == {("outcome_unknown", "support")}
     with pytest.raises(Conflict, match="went on meanwhile"):
         settle(cast.actor("mary"), lines(ticket), True, "It runs", seen)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_settle_at_once_one_wins(transactional_db: None, cast: Cast, forgets: Forget) -> None:
+    """One says that it was done, one that it wasn't: what the first one said counts, for all lines."""
+    ticket = lost(cast, forgets, "test", "lost_answer", "start_test")
+    found, mary, tom = lines(ticket), cast.actor("mary"), cast.actor("tom")
+    came = together(
+        lambda: settle(mary, found, True, "They run"), lambda: settle(tom, found, False, "Nothing there")
+    )  # fmt: skip
+    assert sorted(type(one).__name__ for one in came) == ["Conflict", "int"]
+    assert set(states(ticket)) == {"running" if came[0] == 3 else "starting"}
+    assert Activity.objects.filter(event="settled").count() == 3 and list(activity.faults()) == []
