@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import CharField, Count, F, Max, Min, Q, Value
@@ -16,10 +16,11 @@ from django.db.models import CharField, Count, F, Max, Min, Q, Value
 from accounts.models import Permission
 from ampdr import clock
 from ampdr.lifecycle import Actor, State
-from failover.screens.row import NEVER, OVERDUE, REPLICATED, readiness_name
+from failover.screens.row import NEVER, OVERDUE, REPLICATED, TEST_TELLS_FOR, readiness_name
 from inventory.actions import Counts
 from inventory.models import VM, Outage, OutageTold, Role
 
+DUE_SOON = timedelta(days=14)
 BEHIND = ("rpo_behind", "source_unreachable")
 NORMAL = State("normal", "Normal", "ok", "circle-check")
 DOWN = State("down", "Outage", "bad", "octagon-alert")
@@ -40,6 +41,7 @@ class Group(NamedTuple):
     tested: str
     n: int
     held: int = 0
+    due: int = 0
     oldest: datetime | None = None  # of the newest recovery points
     newest: datetime | None = None
 
@@ -122,6 +124,10 @@ class Census:
         return self.count(lambda group: group.copied and group.tested == NEVER.name)
 
     @property
+    def due(self) -> bool:
+        return any(group.due for group in self.groups if group.here)
+
+    @property
     def copied(self) -> int:
         return self.count(lambda group: group.copied)
 
@@ -151,6 +157,12 @@ class Census:
         return [one for one in self.groups if one.site == site and one.copied and not one.moving]
 
 
+def due_soon(now: datetime) -> Q:
+    """Whose last test tells no more within two weeks."""
+    over = now - TEST_TELLS_FOR
+    return Q(protection__in=REPLICATED, last_test_at__gte=over, last_test_at__lt=over + DUE_SOON)
+
+
 def readable_as(actor: Actor) -> Permission | None:
     """By which permission this actor may know of VMs at all: their own screen's, or that of their replication."""
     for permission in (Permission.READ_VMS, Permission.READ_REPLICATION):
@@ -171,7 +183,7 @@ def census(actor: Actor, permission: Permission) -> Census:
     columns = ("site__code", "site__city", "site__failover_site__code", "site__failover_site__city", "role", "shown")
     sums: dict[str, Any] = {"n": Count("pk")}
     if tells:
-        sums |= {"held": Count("pk", filter=~Q(held_by=""))}
+        sums |= {"held": Count("pk", filter=~Q(held_by="")), "due": Count("pk", filter=due_soon(clock.now()))}
         sums |= {"oldest": Min("newest_point_at"), "newest": Max("newest_point_at")}
     found: Any = rows.values_list(*columns, *told).annotate(**sums)
     return Census([Group(*row) for row in found], tells)

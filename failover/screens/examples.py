@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import CharField, DateTimeField, F, OuterRef, QuerySet, Subquery, Value
@@ -17,12 +17,11 @@ from accounts.models import AuthorizedUser, Permission
 from ampdr import clock
 from ampdr.lifecycle import Actor
 from failover.models import Failover
-from failover.screens.census import BEHIND, Census
-from failover.screens.row import NEVER, OVERDUE, REPLICATED, TEST_TELLS_FOR, readiness_name
+from failover.screens.census import BEHIND, Census, due_soon
+from failover.screens.row import NEVER, OVERDUE, REPLICATED, readiness_name
 from inventory.models import VM, Role
 
 FEW, MANY = 3, 20
-DUE_SOON = timedelta(days=14)
 FAILED = ("failed", "outcome_unknown")
 
 
@@ -48,7 +47,7 @@ def examples(actor: Actor, counted: Census) -> dict[str, list[Example]]:
 def wanted(actor: Actor, counted: Census) -> Iterator[QuerySet[Any, Any]]:
     """Only what there is some of: the counts are known already."""
     rows = VM.objects.visible_to(actor, Permission.READ_REPLICATION).filter(shown=True)
-    vms, now = rows.filter(role=Role.PRIMARY), clock.now()
+    vms, now = rows.filter(role=Role.PRIMARY, rank=1), clock.now()  # the rank lets an index give the first names
     listed = AuthorizedUser.objects.visible_to(actor, Permission.READ_REPLICATION).standing()
     yield _some("listed", listed.order_by("person__name"), "person__name", slug="", n=MANY)
     if counted.behind:
@@ -61,8 +60,8 @@ def wanted(actor: Actor, counted: Census) -> Iterator[QuerySet[Any, Any]]:
         yield _some("overdue", tested.filter(tested=OVERDUE.name).order_by("last_test_at"), at="last_test_at")
     if counted.never:
         yield _some("never", tested.filter(tested=NEVER.name).order_by("name_key"))
-    soon = vms.filter(protection__in=REPLICATED, last_test_at__lt=now - TEST_TELLS_FOR + DUE_SOON)
-    yield _some("due", soon.filter(last_test_at__gte=now - TEST_TELLS_FOR).order_by("last_test_at"), at="last_test_at")
+    if counted.due:
+        yield _some("due", vms.filter(due_soon(now)).order_by("last_test_at"), at="last_test_at")
     if any(group.role == Role.TEST for group in counted.groups):
         made = Failover.objects.filter(uuid=OuterRef("made_by")).values("ends_at")[:1]
         ending = rows.filter(role=Role.TEST).annotate(ends_at=Subquery(made)).order_by("ends_at")
