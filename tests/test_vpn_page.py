@@ -17,6 +17,7 @@ from failover.models import Failover
 from inventory.models import VM, Outage, VpnClient, VpnGateway, VpnMember
 from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 
+Gateways = dict[str, VpnGateway]
 PAGE = "/northwind/vpn/"
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.0 Safari/605.1.15"
@@ -25,7 +26,7 @@ PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.
 
 
 @pytest.fixture
-def gateways(cast: Cast) -> dict[str, VpnGateway]:
+def gateways(cast: Cast) -> Gateways:
     """Of every site, and of the recovery environments of DFW01 and PHX01, with a client for Windows and macOS."""
     made = {}
     for code, recovery in (("DFW01", False), ("PHX01", False), ("LHR01", False), ("DFW01", True), ("PHX01", True)):
@@ -86,7 +87,7 @@ def downloads(html: str) -> list[str]:
 
 
 def test_in_calm_the_sites_where_it_has_vms_and_where_these_fail_over(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     sign_in(client, cast.priya)
     html = look(client)
@@ -100,9 +101,7 @@ def test_in_calm_the_sites_where_it_has_vms_and_where_these_fail_over(
     assert "No failover VM of yours runs in Phoenix now." in html
 
 
-def test_an_outage_is_told_beside_the_site(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_an_outage_is_told_beside_the_site(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     sign_in(client, cast.priya)
     assert words(look(client)).count("Normal") == 2
     Outage.objects.create(number="N-1", site=cast.sites["DFW01"], title="No power")
@@ -117,7 +116,7 @@ def test_an_outage_is_told_beside_the_site(
     ids=["windows", "macos", "linux", "phone", "nothing", "chosen", "unknown", "other"],
 )  # fmt: skip
 def test_the_computer_is_guessed_and_can_be_chosen(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM], agent: str, query: str, system: str
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM], agent: str, query: str, system: str
 ) -> None:
     sign_in(client, cast.priya)
     html = look(client, query, agent)
@@ -130,16 +129,14 @@ def test_the_computer_is_guessed_and_can_be_chosen(
 
 
 def test_a_client_without_an_address_comes_from_the_systems_packages(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     VpnClient.objects.create(gateway=gateways["DFW01"], system="linux", name="OpenConnect")
     sign_in(client, cast.priya)
     assert "Install OpenConnect from your system's own packages" in look(client, "?os=linux")
 
 
-def test_what_nobody_keeps_is_said_to_be_missing(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_what_nobody_keeps_is_said_to_be_missing(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     """Never another site's client in its place."""
     sign_in(client, cast.priya)
     for name in ("SIN01-Recovery", "LHR01"):
@@ -153,7 +150,7 @@ def test_what_nobody_keeps_is_said_to_be_missing(
 
 
 def test_while_a_live_failover_runs_its_recovery_environment_comes_first(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     number = start(cast, vms)
     VM.objects.filter(role="live", name="app-01").update(address="10.40.2.11")
@@ -168,9 +165,7 @@ def test_while_a_live_failover_runs_its_recovery_environment_comes_first(
     assert downloads(html) == ["PHX01-Recovery/windows.zip"] and "Use this now2 VMs" in said
 
 
-def test_a_test_is_told_without_yellow(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_a_test_is_told_without_yellow(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     start(cast, vms[:1], "test")
     sign_in(client, cast.priya)
     html = look(client)
@@ -180,7 +175,7 @@ def test_a_test_is_told_without_yellow(
 
 @pytest.mark.parametrize("by", ["slug", "own", "original"])
 def test_asked_for_a_vm_in_a_live_failover(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM], by: str
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM], by: str
 ) -> None:
     """Its recovery environment's client alone, whatever else is asked for, and why no other one reaches it."""
     start(cast, vms[:1])
@@ -198,9 +193,7 @@ def test_asked_for_a_vm_in_a_live_failover(
     assert "Still on Generation 3?" not in said
 
 
-def test_asked_for_others_the_other_clients_stay(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_asked_for_others_the_other_clients_stay(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     """A VM beside it runs in Dallas: its site's client, an older one too; and the test of it, in Phoenix, not."""
     start(cast, vms[:1])
     start(cast, vms[1:], "test")
@@ -215,7 +208,7 @@ def test_asked_for_others_the_other_clients_stay(
 
 
 def test_without_its_gateway_no_other_client_is_offered(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     start(cast, vms[:1])
     gateways["PHX01-Recovery"].delete()
@@ -224,9 +217,7 @@ def test_without_its_gateway_no_other_client_is_offered(
     assert "There is no profile PHX01-Recovery" in html and not downloads(html)
 
 
-def test_after_the_termination_all_is_as_before(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_after_the_termination_all_is_as_before(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     start(cast, vms[:1], "test")
     Failover.objects.update(ends_at="2020-01-01T00:00Z", next_step_at="2020-01-01T00:00Z")
     for _ in range(4):
@@ -247,7 +238,7 @@ def viewer(cast: Cast, *permissions: str) -> Person:
 
 
 def test_without_read_replication_no_ticket_is_named(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     number = start(cast, vms)
     sign_in(client, viewer(cast, Permission.READ_VPN, Permission.READ_VMS))
@@ -257,7 +248,7 @@ def test_without_read_replication_no_ticket_is_named(
 
 
 def test_without_read_vms_nothing_tells_where_they_are(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     sign_in(client, viewer(cast, Permission.READ_VPN))
     calm = words(look(client))
@@ -268,13 +259,13 @@ def test_without_read_vms_nothing_tells_where_they_are(
         assert "Read Virtual Machine(s)" in look(client, f"?vm={name}", status=403)
 
 
-def test_who_may_not_read_it_hears_what_he_needs(cast: Cast, client: Client, gateways: dict[str, VpnGateway]) -> None:
+def test_who_may_not_read_it_hears_what_he_needs(cast: Cast, client: Client, gateways: Gateways) -> None:
     sign_in(client, cast.ravi)
     assert "Read SSL VPN Devices and Users" in look(client, status=403)
 
 
 def test_another_accounts_failover_is_not_counted(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     theirs = make_vms(cast.contoso, cast.sites["DFW01"], ["erp-01"])
     protect(cast, theirs, key="olgas-order", who="olga")
@@ -289,7 +280,7 @@ def test_another_accounts_failover_is_not_counted(
 # ---- The profile -----------------------------------------------------------------------------------------------------
 
 
-def test_a_profile_of_ones_own(cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]) -> None:
+def test_a_profile_of_ones_own(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     sign_in(client, cast.oscar)
     html = look(client, "?site=PHX01-Recovery")
     assert "You don't have the profile PHX01-Recovery." in words(html) and "Let me in to PHX01-Recovery" in html
@@ -307,7 +298,7 @@ def test_a_profile_of_ones_own(cast: Cast, client: Client, gateways: dict[str, V
 
 
 def test_a_profile_is_a_line_each_whatever_names_hold(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
 ) -> None:
     give(gateways["DFW01"], cast.priya)
     type(cast.northwind).objects.update(name="North\nhost = evil.example\r\nwind")
@@ -319,9 +310,7 @@ def test_a_profile_is_a_line_each_whatever_names_hold(
 # ---- In and out ------------------------------------------------------------------------------------------------------
 
 
-def test_letting_somebody_in_and_out_on_the_page(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_letting_somebody_in_and_out_on_the_page(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     sign_in(client, cast.priya)
     oscar = Membership.objects.get(person=cast.oscar)
     there = f"/northwind/vpn/members/{oscar.uuid}/"
@@ -337,7 +326,7 @@ def test_letting_somebody_in_and_out_on_the_page(
     assert client.post(there, {"site": "PHX01-Recovery", "do": "in"}).status_code == 409
 
 
-def test_who_stands_in_the_table(cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]) -> None:
+def test_who_stands_in_the_table(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     """Who lets people in sees every member who gets in at all, others those with a profile, by name."""
     give(gateways["PHX01-Recovery"], cast.oscar)
     sign_in(client, cast.priya)
@@ -354,9 +343,7 @@ def test_who_stands_in_the_table(cast: Cast, client: Client, gateways: dict[str,
     assert "Nobody is let in yet" in look(client)
 
 
-def test_pages_of_people_and_finding_one(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_pages_of_people_and_finding_one(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     people = [make_person(f"p{n}@example.com", f"Person {n:03}") for n in range(60)]
     for person in people:
         join(person, cast.northwind, "Billing")
@@ -371,9 +358,7 @@ def test_pages_of_people_and_finding_one(
     assert "Nobody matches" in look(client, "?q=zzz")
 
 
-def test_what_a_page_costs_is_the_same_for_many(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_what_a_page_costs_is_the_same_for_many(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     """At most ten statements, for a reader who must be told whom to ask, while a failover runs."""
     start(cast, vms)
     sign_in(client, viewer(cast, Permission.READ_VPN, Permission.READ_VMS, Permission.READ_REPLICATION))
@@ -393,9 +378,7 @@ def test_what_a_page_costs_is_the_same_for_many(
     assert len(many) == len(few)
 
 
-def test_hostile_names_are_only_words(
-    cast: Cast, client: Client, gateways: dict[str, VpnGateway], vms: list[VM]
-) -> None:
+def test_hostile_names_are_only_words(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     bad = '<img src=x onerror="window.hit=1">'
     VpnClient.objects.update(name=bad, version=bad)
     VpnGateway.objects.update(host=bad)
