@@ -25,6 +25,8 @@ CUSTOMER = {
     "vpn": "northwind/vpn/?os=windows",
     "tickets": "northwind/tickets/", "ticket-new": "northwind/tickets/new/?kind=list",
     "notifications": "northwind/notifications/", "notification-settings": "northwind/notifications/settings/",
+    "failover-new": "northwind/failovers/new/?kind=live&site=DFW01",
+    "failover-confirm": "northwind/failovers/new/confirm/?kind=live&site=DFW01",
     "not-found": "northwind/tickets/T-1/",
 }  # fmt: skip
 SUPPORT = {
