@@ -70,7 +70,7 @@ def test_who_requested_it_has_no_button(cast: Cast, live: Ticket, live_server: A
     expect(staff.get_by_text("You requested it yourself").first).to_be_visible()
     assert staff.get_by_role("button", name="Approve").count() == 0
     token = staff.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value") or ""
-    form: dict[str, str | float | bool] = {"csrfmiddlewaretoken": token, "decision": "approve", "reason": "Go", "version": "waiting:0"}
+    form: dict[str, str | float | bool] = {"csrfmiddlewaretoken": token, "decision": "approve", "reason": "Go"}
     sent = staff.request.post(live_server.url + page_of(live), form=form, headers={"Referer": live_server.url})
     assert sent.status == 403 and state(live) == "waiting"
     staff.context.close()
