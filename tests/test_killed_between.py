@@ -1,0 +1,184 @@
+"""A planned live failover that the recovery site refuses after the source was stopped: Support gives it up, and the
+source is released and runs again. The same end, whenever its worker is killed on the way there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from accounts.activity import faults
+from ampdr import clock
+from ampdr.work import claim, perform
+from failover.actions import give_up, retry
+from failover.models import Failover, Ticket
+from failover.tasks import Carry, Spread
+from inventory.models import VM
+from replication.models import Replication
+from replication.providers.simulated import Simulated, doubled, effects
+from replication.providers.simulated.settings import ledger_path
+from replication.providers.sites import provider_of
+from tests.cast import Cast, make_vms, protect, refuse, request, rows, say_yes, states
+from tests.test_counters import check_heads
+from tests.test_work import LEASE
+
+
+def steps(vm: VM) -> list[str]:
+    return [effect.step for effect in effects(ledger_path()) if effect.vm == str(vm.uuid) and effect.step != "protect"]
+
+
+def standing(site: str) -> list[str]:
+    """What of ours the site lists, but the copies."""
+    return [one.kind for one in provider_of(site).existing()[0] if one.kind != "protect"]
+
+
+def later(leases: int) -> None:
+    with clock.ahead(leases * (LEASE + timedelta(seconds=1))):
+        carry_on()
+
+
+def carry_on() -> None:
+    """What a worker does for tickets and their lines, and nothing else: the moments are the same each time."""
+    while batch := claim(Spread()) or claim(Carry()):
+        perform(batch)
+
+
+def refused_live(cast: Cast, vm: VM) -> Ticket:
+    ticket = request(cast, [vm], "live", key=f"live-{uuid.uuid4()}")
+    say_yes(cast, ticket)
+    return ticket
+
+
+def test_given_up_the_source_runs_again(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Undoing that is refused stays Undoing, with the error, and waits for Support."""
+    [vm] = make_vms(cast.northwind, cast.sites["DFW01"], ["web-01"])
+    protect(cast, [vm])
+    refuse(monkeypatch, "start_live", "stop")
+    ticket = refused_live(cast, vm)
+    for n in range(4):
+        later(n)
+    line = Failover.objects.get(ticket=ticket)
+    assert (line.state, line.fenced, line.waiting_on) == ("start_failed", "yes", "support")
+    assert line.last_error == "PHX01 has no free host on which web-01 could start."
+    assert (steps(vm), standing("DFW01")) == (["fence"], ["fence"])
+    give_up(cast.actor("mary"), line, "Phoenix is full")
+    for refusing, error in (("stop", "web-01 in PHX01 is locked"), ("release", "web-01 can't be released")):
+        refuse(monkeypatch, "start_live", refusing)
+        for n in range(5):
+            later(n)
+        line.refresh_from_db()
+        assert (line.state, line.waiting_on, line.next_step_at) == ("undoing", "support", None)
+        assert error in line.last_error and standing("DFW01") == ["fence"]
+        assert Replication.objects.get().held_by == ticket.number
+        refuse(monkeypatch, "start_live", "release")
+        retry(cast.actor("mary"), line)
+    refuse(monkeypatch, "start_live")
+    for n in range(5):
+        later(n)
+    at_the_end(cast, vm, ticket)
+
+
+def at_the_end(cast: Cast, vm: VM, ticket: Ticket) -> None:
+    assert states(ticket) == ["dropped"] and steps(vm) == ["fence", "stop", "release"]
+    assert standing("DFW01") == standing("PHX01") == [] and doubled(ledger_path()) == []
+    copy = Replication.objects.get(vm=vm)
+    assert (copy.state, copy.held_by) == ("protected", "")
+    assert (vm.name, "primary") in rows(cast)
+
+
+# ---- Killed ----------------------------------------------------------------------------------------------------------
+
+
+class Death:
+    """Counts the moments of a worker, and kills it with -9 at one of them: before and after each call of the provider
+    and each commit."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.names = at, list[str]()
+
+    def moment(self, name: str) -> None:
+        self.names.append(name)
+        if len(self.names) == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, of: type[Any], name: str) -> None:
+        real: Callable[..., Any] = getattr(of, name)
+
+        def mortal(*given: Any, **named: Any) -> Any:
+            self.moment(f"before {name}")
+            answer = real(*given, **named)
+            self.moment(f"after {name}")
+            return answer
+
+        setattr(of, name, mortal)
+
+
+def worker(at: int) -> list[str]:
+    """Drives in a process of its own that dies at this moment; the moments it came through, if it lives."""
+    connections.close_all()
+    reads, writes = os.pipe()
+    if not (child := os.fork()):
+        death = Death(at)
+        try:
+            os.close(reads)
+            for name in ("submit", "observe", "existing"):
+                death.around(Simulated, name)
+            death.around(BaseDatabaseWrapper, "_commit")
+            carry_on()
+            os.write(writes, json.dumps(death.names).encode())
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as told:
+        said = told.read()
+    _, status = os.waitpid(child, 0)
+    assert said or os.WTERMSIG(status) == signal.SIGKILL, status
+    return list(json.loads(said)) if said else []
+
+
+def road(cast: Cast, vm: VM, deaths: list[int]) -> tuple[Ticket, list[list[str]]]:
+    """Refused, given up, undone: two workers, each of which may die once; others take over from them."""
+    ticket, seen = refused_live(cast, vm), []
+    for leg, at in enumerate(deaths):
+        if leg == 1:
+            give_up(cast.actor("mary"), Failover.objects.get(ticket=ticket), "Phoenix is full")
+        seen.append(worker(at))
+        for n in range(6):
+            if states(ticket) == [("start_failed", "dropped")[leg]]:
+                break
+            later(n)
+    return ticket, seen
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_at_every_moment_the_same_end(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    cast: Cast = request.getfixturevalue("cast")
+    vms = make_vms(cast.northwind, cast.sites["DFW01"], [f"web-{n:03}" for n in range(60)])
+    protect(cast, vms)
+    refuse(monkeypatch, "start_live")
+    first = vms.pop()
+    ticket, moments = road(cast, first, [0, 0])
+    at_the_end(cast, first, ticket)
+    killed = Counter[str]()
+    for leg, names in enumerate(moments):
+        for at, name in enumerate(names, 1):
+            vm = vms.pop()
+            ticket, seen = road(cast, vm, [at, 0] if leg == 0 else [0, at])
+            assert seen[leg] == [], "it lived"
+            at_the_end(cast, vm, ticket)
+            killed[name] += 1
+    assert {"before submit", "after submit", "before _commit", "after _commit"} <= set(killed)
+    sys.stdout.write(f"{killed.total()} kills: {dict(killed)}\n")
+    check_heads()
+    assert list(faults()) == []
+    assert connection.is_usable()
