@@ -215,12 +215,12 @@ def test_protection_over_time(cast: Cast, vms: list[VM]) -> None:
     for pk, ago in days.items():
         mine.filter(pk=pk).update(protected_at=now - timedelta(days=ago, hours=1))
     mine.filter(pk=max(days)).update(cancelled_at=now - timedelta(days=1, hours=1))
-    chart = protection_chart(cast.actor("ravi"), "30d")
+    chart = protection_chart(cast.actor("ravi"), "30d", 4)
     assert {day: chart.rows[day][1] for day in (29, 11, 10, 5, 2, 1, 0)} == {
         29: (1, 2), 11: (1, 2), 10: (2, 1), 5: (3, 0), 2: (3, 1), 1: (2, 2), 0: (2, 2),
     }  # fmt: skip
     assert "from 1 at first to 2 now, of 4" in chart.description
-    assert len(protection_chart(cast.actor("ravi"), "24h").rows) == 48
+    assert len(protection_chart(cast.actor("ravi"), "24h", 4).rows) == 48
 
 
 # ---- To whom ---------------------------------------------------------------------------------------------------------

@@ -112,6 +112,11 @@ class Census:
         return sum(group.n for group in self.groups if fits(group))
 
     @property
+    def originals(self) -> int:
+        """With those in whose place a live failover runs."""
+        return self.count(lambda group: group.role == Role.PRIMARY)
+
+    @property
     def behind(self) -> int:
         return self.count(lambda group: group.behind)
 

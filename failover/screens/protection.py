@@ -48,18 +48,19 @@ def span_of(asked: str) -> str:
     return asked if asked in SPANS else FIRST
 
 
-def protection_chart(actor: Actor, asked: str) -> Bars:
-    """What `parts/bars.html` draws, in one statement over the rows of VMs and replications, not their history."""
+def protection_chart(actor: Actor, asked: str, vms: int) -> Bars:
+    """What `parts/bars.html` draws, in one statement over the rows of replications, not their history. `vms`: how many
+    there are now."""
     span, now = SPANS[asked], clock.now()
     moments = [now - span.step * n for n in reversed(range(span.count))]
-    protected, there = _counted(actor, moments, span)
+    protected, there = _counted(actor, moments, span, vms)
     values = [(at, (done, max(0, vms - done))) for at, done, vms in zip(moments, protected, there, strict=True)]
     title = f"Protection over {span.words}"
     drawn = Ages(moments[0], now, span.step, [None] * span.count)
     return bars("protection-chart", title, _described(protected, there[-1]), SERIES, values, list(ticks(drawn)))
 
 
-def _counted(actor: Actor, moments: Sequence[datetime], span: Span) -> tuple[list[int], list[int]]:
+def _counted(actor: Actor, moments: Sequence[datetime], span: Span, now_there: int) -> tuple[list[int], list[int]]:
     """How many were protected at each of these moments, and how many there were."""
     first, now = moments[0], moments[-1]
 
@@ -75,15 +76,16 @@ def _counted(actor: Actor, moments: Sequence[datetime], span: Span) -> tuple[lis
 
     complete = Replication.objects.visible_to(actor, Permission.READ_REPLICATION).filter(protected_at__isnull=False)
     lasting = complete.filter(Q(cancelled_at=None) | Q(cancelled_at__gt=first)).order_by()
-    vms = VM.objects.visible_to(actor, Permission.READ_REPLICATION).filter(role=Role.PRIMARY).order_by()
+    vms = VM.objects.visible_to(actor, Permission.READ_REPLICATION).filter(role=Role.PRIMARY, made_at__gt=first)
     none = Value(None, output_field=DateTimeField())
     found = _grouped(lasting, since=step_of(early("protected_at")), until=step_of(F("cancelled_at")), vm=Value(0))
-    made = _grouped(vms, since=step_of(early("made_at")), until=none, vm=Value(1))
+    made = _grouped(vms.order_by(), since=step_of(early("made_at")), until=none, vm=Value(1))
     came: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
     for since, until, kind, n in found.union(made, all=True):
         came[kind][bisect_left(moments, since + span.step)] += n
         if until is not None:
             came[kind][bisect_left(moments, until + span.step)] -= n
+    came[1][0] += now_there - came[1].total()
     return _summed(came[0], len(moments)), _summed(came[1], len(moments))
 
 

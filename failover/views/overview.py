@@ -67,7 +67,7 @@ def _of_replication(actor: Actor, head: Head, counted: Census, downs: list[Down]
         "tiles": tiles(actor, head, counted) if head.all_vms else (),
         "needs": needs(actor, head, counted, told, tickets),
         "running": [one for one in tickets if one.open][:SHOWN], "due": tests_due(actor, told),
-        "chart": protection_chart(actor, span) if head.all_vms else None,
+        "chart": protection_chart(actor, span, counted.originals) if head.all_vms else None,
         "span": span, "spans": [(key, one.word) for key, one in SPANS.items()],
     }  # fmt: skip
 
