@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 
 from ampdr import work
 from failover.models import Failover
@@ -14,7 +14,7 @@ from tests.cast import Cast, make_vms, protect, request, say_yes
 from tests.test_acceptance import Look, enter
 from tests.test_outages_strips import declare, over
 
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 PAGES = ("vms/", "security/fim/", "replication/", "tickets/", "notifications/", "activity/", "account/users/", "vpn/")
 
 
