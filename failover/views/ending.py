@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Max, Min, Q, Window
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -89,12 +89,16 @@ def _primary(actor: Actor, ticket: Ticket) -> Primary:
 
 def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status: int = 200) -> HttpResponse:
     lines = Failover.objects.filter(ticket=ticket, state__in=("running", "termination_failed"))
-    first = lines.order_by("vm__name_key", "pk").values_list("vm__name", flat=True)
-    known = lines.aggregate(n=Count("pk"), since=Min("running_at"), unfenced=Count("pk", filter=Q(fenced="pending")))
+    found = lines.annotate(
+        n=Window(Count("pk")), since=Window(Min("running_at")),
+        unfenced=Window(Count("pk", filter=Q(fenced="pending"))),
+    )  # fmt: skip
+    first = list(found.order_by("vm__name_key", "pk").values("vm__name", "n", "since", "unfenced")[:FEW])
+    known: dict[str, Any] = first[0] if first else {"n": 0, "since": None, "unfenced": 0}
     live, factor = ticket.kind == Kind.LIVE, factor_of(proved(request, request.actor))
     context = {
         "ticket": ticket, "live": live, "count": count_words(known["n"]), **known, "key": key,
-        "names": list(first[:FEW]), "more": max(0, known["n"] - FEW),
+        "names": [one["vm__name"] for one in first], "more": max(0, known["n"] - FEW),
         "form": form.dress(live, f"Type the code of the primary site, {ticket.source}", factor),
         "no_factor": live and factor == Factor.NONE,
         "primary": _primary(request.actor, ticket),
