@@ -93,7 +93,7 @@ def _before_the_end(request: Visit, ticket: Ticket, form: Send, key: str, status
         n=Window(Count("pk")), since=Window(Min("running_at")),
         unfenced=Window(Count("pk", filter=Q(fenced="pending"))),
     )  # fmt: skip
-    first = list(found.order_by("vm__name_key", "pk").values("vm__name", "n", "since", "unfenced")[:FEW])
+    first: list[Any] = list(found.order_by("vm__name_key", "pk").values("vm__name", "n", "since", "unfenced")[:FEW])
     known: dict[str, Any] = first[0] if first else {"n": 0, "since": None, "unfenced": 0}
     live, factor = ticket.kind == Kind.LIVE, factor_of(proved(request, request.actor))
     context = {
