@@ -17,7 +17,8 @@ APPS = ("accounts", "notices", "inventory", "replication", "failover", "ampdr")
 NAME = re.compile(r"[a-z_]+\.[a-z_]+")
 # Where a name is put together: the function that does it -> the part that every such name has.
 MADE = {"note_person": "person.", "_note_attempt": "person.", "_note": "person."}
-HOUSE_KINDS = {"level", "person", "site", "machine_token", "vpn_gateway", "vpn_client"}  # only in the installation's log
+# Only in the installation's log.
+HOUSE_KINDS = {"level", "person", "site", "machine_token", "vpn_gateway", "vpn_client"}
 
 
 def written(tree: ast.AST) -> Iterator[str]:
