@@ -119,6 +119,8 @@ ticket-new           POST      ;kind=other&title=A&text=B&key={key} 403/403  303
 conversation         GET       {talk}                        403/403  200/404  403/403
 conversation         GET       {waiting}                     403/403  303/404  403/403
 conversation         POST      {talk};text=Hello&key={key}   403/403  303/404  403/403
+outage               GET       {outage}                      403/403  200/404  403/403
+outage-strips        GET       -                             302      302      302
 vpn                  GET       -                             403      200      403
 vpn                  GET       ?vm={web_uuid}                403/403  200/404  403/403
 vpn                  GET       ?vm={tested}                  403/403  200/404  403/403
