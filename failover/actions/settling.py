@@ -15,7 +15,7 @@ from accounts.models import Activity, forbid_customer
 from ampdr import clock, work
 from ampdr.errors import Conflict
 from ampdr.lifecycle import Actor, Change, changes
-from ampdr.work import fresh
+from ampdr.work import WaitingOn, fresh
 from failover.actions.decisions import need_reason
 from failover.models import Failover, Kind
 from failover.tasks import fire
@@ -72,7 +72,7 @@ def settle(actor: Actor, lines: Failover | Iterable[Failover], done: bool, reaso
     with changes(actor, reason.strip()) as change:
         chosen = _locked(lines, seen)
         for one in chosen:
-            if one.flag != UNKNOWN:
+            if one.flag != UNKNOWN or one.waiting_on != WaitingOn.SUPPORT:
                 raise _changed(one, f"{one}: its outcome is not unknown any more. {NOTHING}")
         keys = [one.pk for one in chosen]
         change.note(_these(keys), "failover.settled", done=done)
@@ -86,9 +86,9 @@ def settle(actor: Actor, lines: Failover | Iterable[Failover], done: bool, reaso
 
 
 def tries_of(lines: Iterable[Failover]) -> str:
-    """How many lines these are, and how often the provider was asked: what was seen is compared with what is."""
-    tries = [one.generation + one.fence_generation for one in lines]
-    return f"{len(tries)}:{sum(tries)}"
+    """How many lines these are, how often the provider was asked and for what: compared with what is by then."""
+    tries = [(one.generation + one.fence_generation, one.verb) for one in lines]
+    return ":".join([f"{len(tries)}:{sum(n for n, _ in tries)}", *sorted({verb for _, verb in tries})])
 
 
 # ---- Under the lines' locks ------------------------------------------------------------------------------------------

@@ -35,9 +35,15 @@ REMINDED_BEFORE = timedelta(hours=24)  # a test's people of its end date
 
 # ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
 
+# What nobody knows is the outcome of one step: a line that goes on to another one doesn't wait for that any more.
+_TO_OTHER_STEPS = ("start", "retry_start", "give_up", "terminate", "retry_termination")
+_WITHOUT_UNKNOWN = Case(When(flag="outcome_unknown", then=Value("")), default=F("flag"))
+
 
 def fire(change: Change, lines: QuerySet[Failover], move: str, listed: Any = None, **facts: Any) -> list[Any]:
     """Moves lines of one kind, and tells the lower apps. `listed`: further columns of the VMs' rows."""
+    if move in _TO_OTHER_STEPS:
+        facts.setdefault("flag", _WITHOUT_UNKNOWN)
     rows = change.fire(lines, move, **facts)
     if not rows:
         return rows
