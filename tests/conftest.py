@@ -21,7 +21,7 @@ hypothesis.load_profile("house")
 def lift(connection: BaseDatabaseWrapper, **_: object) -> None:
     """A test may stand still for longer than a page: a busy machine is no fault. Other processes keep their limits."""
     with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '60s'; SET statement_timeout = '120s'")  # emptying all tables is one statement
+        cursor.execute("SET lock_timeout = '60s'; SET statement_timeout = '120s'")  # emptying all tables is one
         cursor.execute("SET idle_in_transaction_session_timeout = 0")
 
 
