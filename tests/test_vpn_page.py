@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from html import unescape
 from typing import Any
 
@@ -12,9 +13,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Membership, Permission, Person, Role
-from ampdr import work
+from ampdr import clock, work
 from failover.models import Failover
-from inventory.models import VM, Outage, VpnClient, VpnGateway, VpnMember
+from inventory.actions import declare
+from inventory.models import VM, VpnClient, VpnGateway, VpnMember
 from tests.cast import Cast, join, make_person, make_vms, protect, request, say_yes, sign_in
 
 Gateways = dict[str, VpnGateway]
@@ -47,6 +49,10 @@ def vms(cast: Cast) -> list[VM]:
     found = make_vms(cast.northwind, cast.sites["DFW01"], ["app-01", "app-02"], address="10.20.1.31")
     protect(cast, found)
     return found
+
+
+def down(cast: Cast, code: str) -> None:
+    declare(cast.actor("mary"), cast.sites[code], "No power", "Hall A.", clock.now(), str(uuid.uuid4()))
 
 
 def give(gateway: VpnGateway, person: Person) -> None:
@@ -104,9 +110,33 @@ def test_in_calm_the_sites_where_it_has_vms_and_where_these_fail_over(
 def test_an_outage_is_told_beside_the_site(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     sign_in(client, cast.priya)
     assert words(look(client)).count("Normal") == 2
-    Outage.objects.create(number="N-1", site=cast.sites["DFW01"], title="No power")
+    down(cast, "DFW01")
     html = words(look(client))
     assert "DFW01Dallas, primary VMsOutage" in html and html.count("Normal") == 1
+
+
+def test_an_outage_of_which_the_account_was_not_told_is_not_told_here(
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
+) -> None:
+    for name in ("LHR01", "PHX01-Recovery"):
+        give(gateways[name], cast.priya)
+    down(cast, "LHR01")
+    sign_in(client, cast.priya)
+    html = words(look(client))
+    assert "LHR01" in html and html.count("Normal") == 3 and "Outage" not in html
+
+
+def test_an_outage_about_copies_alone_is_for_readers_of_replication(
+    cast: Cast, client: Client, gateways: Gateways, vms: list[VM]
+) -> None:
+    down(cast, "PHX01")
+    sign_in(client, cast.priya)
+    assert "run in PhoenixOutage" in words(look(client))
+    sign_in(client, viewer(cast, Permission.READ_VPN, Permission.READ_VMS))
+    for codes in (["read_vpn", "read_vms"], ["read_vpn"]):
+        Role.objects.filter(name="Own").update(permissions=codes)
+        html = words(look(client))
+        assert "PHX01-Recovery" in html and "Outage" not in html, codes
 
 
 @pytest.mark.parametrize(
@@ -373,6 +403,7 @@ def test_what_a_page_costs_is_the_same_for_many(cast: Cast, client: Client, gate
         join(make_person(f"p{n}@example.com", f"Person {n}"), cast.northwind, "Technical")
         give(gateways["DFW01"], Person.objects.get(email=f"p{n}@example.com"))
     make_vms(cast.northwind, cast.sites["PHX01"], [f"more-{n}" for n in range(30)])
+    client.get(PAGE + query)  # what is asked once for a version of the account's head is asked
     with CaptureQueriesContext(connection) as many:
         client.get(PAGE + query)
     assert len(many) == len(few)

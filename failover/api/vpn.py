@@ -49,7 +49,7 @@ class ProfileShape(serializers.Serializer[Any]):
     host = serializers.CharField()
     port = serializers.IntegerField()
     yours = serializers.BooleanField(help_text="whether the caller has it")
-    outage = serializers.BooleanField(help_text="whether an outage of its site is open")
+    outage = serializers.BooleanField(help_text="whether an outage of its site is open of which the account was told")
     failover_vms = FailoverVmsShape(required=False, help_text="of a recovery environment, with Read Virtual Machine(s)")
     clients = ClientShape(many=True)
 

@@ -14,14 +14,15 @@ from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import JSONObject
 
 from accounts.models import Membership, Permission
 from ampdr.errors import Absent
 from ampdr.lifecycle import Actor, State
 from failover.screens.query import ORDER
-from inventory.models import VM, Outage, Role, Site, VpnClient, VpnGateway, VpnMember
+from inventory.actions.affected import told
+from inventory.models import VM, Role, Site, VpnClient, VpnGateway, VpnMember
 
 FEW = 6
 OF_CLIENT = ("system", "generation", "name", "version", "download_url")
@@ -111,7 +112,7 @@ def _gateways(actor: Actor) -> QuerySet[VpnGateway]:
     found = VpnGateway.objects.select_related("site").annotate(
         own=Subquery(own),
         mine=Exists(theirs.standing().filter(membership__person=actor.person_id)),
-        down=Exists(Outage.objects.filter(site=OuterRef("site"), over_at=None)),
+        down=_down(actor),
         feeding=ArraySubquery(feeding.values("city")),
         kept=ArraySubquery(clients.values(found=JSONObject(**{name: name for name in OF_CLIENT}))),
     )
@@ -122,6 +123,13 @@ def _gateways(actor: Actor) -> QuerySet[VpnGateway]:
     towards = Exists(vms.filter(site__failover_site=OuterRef("site"), role=Role.PRIMARY))
     made = Exists(vms.filter(site=OuterRef("site")).exclude(role=Role.PRIMARY))
     return found.filter(Exists(theirs) | Q(here, recovery=False) | (Q(recovery=True) & (Q(towards) | Q(made))))
+
+
+def _down(actor: Actor) -> Exists | Value:
+    """Whether the account was told of an open outage of the site, and the reader may know it."""
+    if not actor.can(Permission.READ_VMS):
+        return Value(False)
+    return Exists(told(actor).filter(outage__site=OuterRef("site"), outage__over_at=None))
 
 
 def _place(gateway: Any, made: Behind) -> Place:
