@@ -15,6 +15,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import StreamingHttpResponse
 
+from accounts.models import Permission
 from accounts.views import Visit
 from accounts.views.activity import harmless
 from ampdr import clock
@@ -67,7 +68,8 @@ def of_ticket(actor: Actor, ticket: Ticket) -> dict[str, Any]:
         "account": actor.account_name, "word": ticket_word(ticket, lines_of([ticket.pk])[ticket.pk]).word,
         "state": ticket.state, "source_site": ticket.source, "target_site": ticket.target,
         "vm_count": ticket.vm_count, "requested_by": ticket.requested_by.name, "requested_at": ticket.requested_at,
-        "filed_by": ticket.filed_by and ticket.filed_by.name, "called_back": ticket.called_back,
+        "filed_by": ticket.filed_by and ticket.filed_by.name,
+        "called_back": ticket.called_back if actor.can(Permission.READ_IDENTITY) else "",
         "reason": ticket.reason, "decided_by": ticket.decided_by and ticket.decided_by.name,
         "decided_at": ticket.decided_at, "approved_at": approved, "decision_reason": ticket.decision_reason,
         "chosen_point": ticket.point_at, "ends_at": ticket.ends_at, "result": ticket.get_result_display(),
@@ -86,12 +88,18 @@ def of_line(ticket: Ticket, row: dict[str, Any]) -> dict[str, Any]:
         "flag": row["flag"], "source_site": row["source"], "target_site": row["target"], "mode": row["mode"],
         "fenced": row["fenced"], "approved_at": begun, "started_at": row["started_at"], "running_at": running,
         "ended_at": row["ended_at"], "ends_at": row["ends_at"],
-        "to_running_seconds": (running - begun).total_seconds() if running and begun else None,
-        "recovery_point": row["launch__point_at"] or row["point_at"], "loss_seconds": row["launch__loss_seconds"],
+        "to_running_seconds": _tenths((running - begun).total_seconds()) if running and begun else None,
+        "recovery_point": row["launch__point_at"] or row["point_at"],
+        "loss_seconds": _tenths(row["launch__loss_seconds"]),
         "rpo_target_seconds": target.total_seconds() if target else None, "address": row["launch__address"],
         "original_address": row["vm__address"], "confirmed_at": row["confirmed_at"],
         "confirmed_by": row["confirmed_by__name"], "last_error": row["last_error"],
     }  # fmt: skip
+
+
+def _tenths(seconds: float | None) -> float | None:
+    """To one decimal place: more is not measured."""
+    return None if seconds is None else round(seconds, 1)
 
 
 def _lines(ticket: Ticket) -> Iterator[dict[str, Any]]:
