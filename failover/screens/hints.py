@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
+from django.utils.html import format_html
 
 from accounts.models import Activity
 from ampdr import clock
@@ -25,6 +27,7 @@ class Hint:
 
 
 Outages = dict[str, Outage]
+MEANS = {"totp": "Authenticator app", "recovery_codes": "Recovery code"}  # by which a second factor was proved
 
 
 def open_outages(ticket: Ticket) -> Outages:
@@ -49,9 +52,10 @@ def _of_request(ticket: Ticket) -> Iterator[Hint]:
         yield Hint(f"Filed by phone by {ticket.filed_by.name}", f"called back at {ticket.called_back}")
     rows = Activity.objects.filter(kind="ticket", event="request", subject_id=ticket.pk)
     facts: dict[str, Any] = rows.values_list("facts", flat=True).first() or {}
-    if facts.get("second_factor"):
-        whose = ticket.filed_by or ticket.requested_by
-        yield Hint(f"{whose.name}'s second factor was proved", when(ticket.requested_at))
+    if facts.get("second_factor") and facts.get("proved_at"):
+        whose, means = ticket.filed_by or ticket.requested_by, MEANS.get(facts["second_factor"], "")
+        at = when(datetime.fromisoformat(facts["proved_at"]))
+        yield Hint(f"{whose.name}'s second factor was proved", format_html("{}, {}", means, at) if means else at)
 
 
 def _of_start(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> Iterator[Hint]:

@@ -17,6 +17,7 @@ from ampdr import clock
 from ampdr.lifecycle import Actor, State
 from failover.actions import Lines
 from failover.models import Kind, Ticket
+from failover.screens.hints import MEANS
 from failover.tasks.lines import REMINDED_BEFORE
 
 NOUN = {
@@ -59,9 +60,6 @@ class Proof(NamedTuple):
 
     means: str
     at: datetime
-
-
-MEANS = {"totp": "Authenticator app", "recovery_codes": "Recovery code"}
 
 
 def proofs(found: list[dict[str, Any]]) -> dict[str, Proof]:

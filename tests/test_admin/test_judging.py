@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -11,7 +12,7 @@ from django.test import Client
 
 from accounts.models import Activity
 from ampdr import clock, work
-from failover.actions import request_extension, request_termination
+from failover.actions import Wish, request_extension, request_failover, request_termination
 from failover.models import Failover, Ticket
 from failover.screens import room
 from inventory.actions import declare
@@ -85,6 +86,16 @@ def test_what_is_to_be_weighed_stands_beside_the_checks(cast: Cast) -> None:
         assert words_of in shown, words_of
     assert press(mary, ticket, "approve", quick="phone").status_code == 302, "none of this binds"
     assert state(ticket) == "approved"
+
+
+def test_the_second_factor_s_own_time_and_means(cast: Cast, mary: Client) -> None:
+    """As the customer's page has them: the proof may be minutes older than the request."""
+    proved_at = clock.now() - timedelta(minutes=4)
+    priya = replace(cast.actor("priya"), proved_at=proved_at, proved_by="recovery_codes")
+    wish = Wish("live", [vm.uuid for vm in vms(cast)], "Clinic sign-in is down", "phx01")
+    shown = html(mary.get(page(request_failover(priya, wish, "request-key-1"))))
+    row = shown[shown.index("second factor was proved") :].split("</li>")[0]
+    assert "Recovery code, " in row and proved_at.strftime("%Y-%m-%dT%H:%M") in row
 
 
 def test_a_provider_that_doesn_t_answer_holds_no_page_up(
