@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Greatest
 
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Change, changes
@@ -25,6 +26,7 @@ from failover.tasks.words import retell
 REMINDED_AFTER = (2, 5, 10)  # minutes; from then on every ten
 TEST_LAPSES_AFTER = 7 * 24 * 60  # minutes
 LOOK_AGAIN = timedelta(minutes=1)
+NOT_BEFORE = timedelta(seconds=5)  # by the database's clock: a worker whose own is behind would look all the time
 STILL_RUNS = {Kind.TERMINATE: SHOWN, Kind.EXTEND: ("running",)}  # what is ending gets no other end date
 NOBODY_DECIDED = "Nobody decided on it within a week"
 NOTHING_RUNS = "Nothing that it names runs any more"
@@ -95,7 +97,8 @@ def _remind(change: Change, ticket: Ticket) -> None:
         looks.append(ticket.requested_at + timedelta(minutes=next_reminder(waited)))
     elif not looks:
         looks.append(first_step(ticket.kind, ticket.requested_at))
-    mine.update(next_step_at=min(looks), claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
+    look = Greatest(Value(min(looks)), clock.db_now(NOT_BEFORE))
+    mine.update(next_step_at=look, claim=None, attempts=0, last_error="", waiting_on=WaitingOn.NOBODY)
 
 
 def look_at_once(failovers: Sequence[int]) -> None:

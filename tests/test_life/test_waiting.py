@@ -7,17 +7,20 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import Activity, Head
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
+from ampdr.work import claim, perform
 from failover.actions import request_extension, request_termination, withdraw
 from failover.models import Failover, Named, Ticket
-from failover.tasks import fire
+from failover.tasks import Wait, fire
 from failover.tasks.waiting import look_at_once, next_reminder
 from inventory.models import VM
 from notices.models import Conversation
 from tests.cast import Cast, drive_to, request, say_yes, states
+from tests.test_work import claimed
 
 AT = (2, 5, 10, 20, 30)
 
@@ -168,3 +171,14 @@ def test_a_lapsed_or_reminded_ticket_is_not_looked_at_again_for_nothing(cast: Ca
     sweep(ticket, days=8)
     with clock.ahead(ticket.requested_at + timedelta(days=8) - clock.now()):
         assert work.drive() == 0
+
+
+def test_a_worker_whose_clock_is_behind_does_not_look_all_the_time(
+    cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request(cast, vms, "live")
+    with clock.ahead(timedelta(seconds=121)):
+        ours = timezone.now
+        monkeypatch.setattr(timezone, "now", lambda: ours() - timedelta(seconds=40))
+        perform(claimed(Wait))
+        assert claim(Wait()) is None
