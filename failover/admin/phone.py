@@ -23,6 +23,7 @@ from accounts.models import Account, AuthorizedUser
 from ampdr.errors import Conflict, Invalid, Refusal
 from ampdr.lifecycle import Actor
 from failover.actions import Wish, end_by_phone, file_by_phone, may_request, need_lead
+from failover.actions.by_phone import wrong_number
 from failover.models import Failover, Kind, Ticket
 from inventory.models import VM, Role
 from replication.models import Replication
@@ -70,6 +71,9 @@ class Called(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or self.cleaned_data
+        person = said.get("person")
+        if person and (wrong := wrong_number(person, said.get("called_back", ""))):
+            self.add_error("called_back", wrong)
         if said.get("kind") == Kind.TERMINATE and not said.get("about"):
             self.add_error("about", "Choose what is to be terminated.")
         elif said.get("kind") in (Kind.LIVE, Kind.TEST):
@@ -87,10 +91,13 @@ class Called(forms.Form):
         }
         found = list(mine.filter(name_key__in=names).values_list("name_key", "uuid"))
         there = Counter(name for name, _ in found)
-        if wrong := [word for name, word in names.items() if there[name] != 1]:
-            words = f"Not one VM of {said.get('site')} each: {get_text_list(wrong[:5], 'and')}."
-            self.add_error("names", words)
-        elif not names:
+        unknown = [word for name, word in names.items() if not there[name]]
+        several = [word for name, word in names.items() if there[name] > 1]
+        for many, wrong in (("No VM", unknown), ("More than one VM", several)):
+            if wrong:
+                words = f"{many} of this name in {said.get('site')}: {get_text_list(wrong[:5], 'and')}"
+                self.add_error("names", words)
+        if not names:
             self.add_error("names", "Name the VMs, or take all of the site.")
         return [key for _, key in found]
 
@@ -100,6 +107,12 @@ class Called(forms.Form):
         for name, words in fields.items():
             for one in words if name != "code" else ():
                 self.add_error({"vms": "names"}.get(name, name) if name in (*self.fields, "vms") else None, one)
+
+
+def account_of(words: str) -> Account | None:
+    """By its slug, or by its name where only one has that."""
+    named = Account.objects.filter(name__iexact=words)[:2]
+    return Account.objects.filter(slug=words).first() or (named[0] if len(named) == 1 else None)
 
 
 def callers(account: Account) -> Any:
@@ -142,7 +155,7 @@ class ByPhone(Shelf):
         if not self.may(request, "add"):
             raise PermissionDenied
         slug = (request.POST or request.GET).get("account", "").replace("\0", "").strip()
-        account = Account.objects.filter(slug=slug).first()
+        account = account_of(slug)
         if account is None:
             wrong = f"There is no account “{slug}”." if slug else ""
             return self.form_page(request, None, status=400 if request.method == "POST" else 200, wrong=wrong)

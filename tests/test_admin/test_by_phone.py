@@ -171,7 +171,8 @@ def test_all_of_a_site_and_the_end_of_it(cast: Cast, lead: Client) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("names", "", "Name the VMs"), ("names", "web-99, web-01", "web-99"), ("site_code", "LHR01", "PHX01 is meant"),
+        ("names", "", "Name the VMs"), ("names", "web-99, web-01", "No VM of this name in DFW01: web-99"),
+        ("site_code", "LHR01", "PHX01 is meant"),
         ("called_back", "+1 555 0199", "not the number on the list"), ("person", "", "required"),
         ("reason", " ", "Say why now"), ("kind", "terminate", "Choose what is to be terminated"),
         ("kind", "extend", "valid choice"),
@@ -181,6 +182,16 @@ def test_what_is_wrong_stands_beside_its_field(cast: Cast, lead: Client, field: 
     vms(cast)
     refused = lead.post(ADD, said(cast, **{field: value}))
     assert refused.status_code == 400 and words in html(refused) and not Ticket.objects.exists()
+
+
+def test_a_wrong_number_and_a_wrong_name_are_said_together(cast: Cast, lead: Client) -> None:
+    vms(cast)
+    shown = html(lead.post(ADD, said(cast, called_back="+1 555 0199", names="nosuch")))
+    assert "not the number on the list" in shown and "No VM of this name in DFW01: nosuch<" in shown
+
+
+def test_the_account_by_its_name(cast: Cast, lead: Client) -> None:
+    assert "File by phone for Northwind Health" in html(lead.get(ADD, {"account": "northwind health"}))
 
 
 def test_a_vm_that_is_taken_and_an_account_without_anybody(cast: Cast, lead: Client) -> None:
