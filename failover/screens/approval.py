@@ -88,7 +88,7 @@ def facts(ticket: Ticket, vms: list[Failover], outages: Outages) -> list[Fact]:
         return first + _of_termination(ticket, outages)
     if ticket.kind == Kind.EXTEND:
         return first + _of_extension(ticket)
-    return first + (_of_failover(ticket) if ticket.state == "waiting" else _of_decided(ticket))
+    return first + (_of_failover(ticket, outages) if ticket.state == "waiting" else _of_decided(ticket))
 
 
 def _names(ticket: Ticket, vms: list[Failover]) -> Fact:
@@ -104,15 +104,21 @@ def _way(ticket: Ticket) -> Fact:
     return Fact(label, route(*way), " to ".join(cities.get(code, code) for code in way))
 
 
-def _of_failover(ticket: Ticket) -> list[Fact]:
+def _of_failover(ticket: Ticket, outages: Outages) -> list[Fact]:
     at = ticket.point_at or vms_of(ticket).aggregate(at=Min("replication__newest_point_at"))["at"]
     which = "chosen by the customer" if ticket.point_at else "newest of each"
     point = Fact("Recovery point", when(at), f"{_old(at)}, {which}")
     if ticket.kind == Kind.LIVE:
-        planned = Fact("How it starts", "Planned", f"if {ticket.source} answers then, otherwise unplanned")
-        return [point, _loss(at), _time_needed(ticket), planned]
+        return [point, _loss(at), _time_needed(ticket), _start(ticket, outages)]
     originals = Fact("The originals", "Go on running", "untouched, the test VMs beside them")
     return [point, Fact("Test ends", when(ticket.ends_at), "by itself, on this date"), _time_needed(ticket), originals]
+
+
+def _start(ticket: Ticket, outages: Outages) -> Fact:
+    """While the source has an outage "Planned" alone would promise too much."""
+    if ticket.source in outages:
+        return Fact("How it starts", f"Planned if {ticket.source} answers at start, otherwise unplanned")
+    return Fact("How it starts", "Planned", f"if {ticket.source} answers then, otherwise unplanned")
 
 
 def _of_decided(ticket: Ticket) -> list[Fact]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
@@ -86,8 +87,12 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def waiting_live() -> int:
-    """How many live requests wait: the bell of admin's header, which alone calls it. More than 99 are not counted."""
-    return Ticket.objects.filter(state="waiting", kind=Kind.LIVE)[:99].count()
+    """How many live requests wait, terminations of live failovers among them: the bell of admin's header alone.
+
+    More than 99 are not counted.
+    """
+    live = Q(kind=Kind.LIVE) | Q(kind=Kind.TERMINATE, about__kind=Kind.LIVE)
+    return Ticket.objects.filter(live, state="waiting")[:99].count()
 
 
 def menu(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:

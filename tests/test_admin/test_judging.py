@@ -47,6 +47,7 @@ def test_with_an_open_outage_an_approval_is_one_click(cast: Cast, mary: Client) 
     shown = html(mary.get(page(ticket)))
     assert re.search(r'value="outage" checked>Outage N-\d+ confirmed<', shown)
     assert f"Outage {outage.number} open in DFW01" in shown
+    assert "Planned if DFW01 answers at start, otherwise unplanned" in shown and ">Planned<" not in shown
     assert 'name="code"' not in shown, "the second factor is fresh"
     sent = dict(re.findall(r'name="(\w+)" value="([^"]+)"(?: checked)?>', shown))
     assert sent["version"] and press(mary, ticket, "approve", quick="outage").status_code == 302
@@ -122,6 +123,7 @@ def test_the_termination_of_a_live_one_tells_of_the_primary_site(cast: Cast, mar
     live = running(cast, "live")
     end = request_termination(cast.actor("priya"), live, "Dallas is back", "dfw01", "end-key-1")
     shown = plain(mary.get(page(end)))
+    assert "1 live request waits" in shown, "the bell counts it"
     assert "DFW01 now No outage none was ever declared" in shown and "made in PHX01, not copied back" in shown
     outage = down(cast, "DFW01")
     shown = plain(mary.get(page(end)))
