@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Aggregate, Count, F, Max, Min, Q, QuerySet, Sum
@@ -42,6 +42,7 @@ class Lines:
     loss_seconds: float | None = None  # the most that one of them lost
     oldest_point: datetime | None = None  # of the recovery points that were used
     newest_point: datetime | None = None
+    ended_at: datetime | None = None  # when the last of them was over
     ends_at: datetime | None = None  # of a test: the last one's end date, which an extension moves
     two_places: int = 0  # how many run at both sites
     unknown: int = 0  # of how many the outcome of a step is unknown
@@ -55,11 +56,11 @@ class Lines:
 
     def add(self, state: str, n: int, confirmed: int, *sums: Any) -> None:
         """The lines in one state, with what a page tells of them besides."""
-        last, loss, oldest, newest, ends, places, unknown, unfenced, stir = sums
+        last, ended, loss, oldest, newest, ends, places, unknown, unfenced, stir = sums
         self.count(state, n, confirmed)
         self.running_at, self.loss_seconds = _most(self.running_at, last), _most(self.loss_seconds, loss)
         self.oldest_point, self.newest_point = _least(self.oldest_point, oldest), _most(self.newest_point, newest)
-        self.ends_at = _most(self.ends_at, ends)
+        self.ends_at, self.ended_at = _most(self.ends_at, ends), _most(self.ended_at, ended)
         self.two_places, self.unknown = self.two_places + places, self.unknown + unknown
         self.unfenced += unfenced if state in SHOWN else 0
         self.stir += stir
@@ -71,6 +72,11 @@ class Lines:
     def shown(self) -> int:
         """How many stand-ins are listed."""
         return sum(self.counts[state] for state in ("running", "terminating", "termination_failed"))
+
+    @property
+    def ran(self) -> timedelta | None:
+        """For how long, once it is over."""
+        return self.ended_at - self.running_at if self.ended_at and self.running_at else None
 
     @property
     def moving(self) -> bool:
@@ -146,7 +152,8 @@ def _sums(road: str) -> dict[str, Aggregate]:
     """In the order of `Lines.add`. The last one changes when a step, percent, try or error of a line does."""
     stir = F(f"{road}percent") + 1013 * F(f"{road}attempts") + 10007 * Length(f"{road}step")
     return _counts(road) | {
-        "last": Max(f"{road}running_at"), "loss": Max(f"{road}launch__loss_seconds"),
+        "last": Max(f"{road}running_at"), "ended": Max(f"{road}ended_at"),
+        "loss": Max(f"{road}launch__loss_seconds"),
         "oldest": Min(f"{road}launch__point_at"), "newest": Max(f"{road}launch__point_at"),
         "ends": Max(f"{road}ends_at"), "places": Count("pk", filter=Q(**{f"{road}flag": "two_places"})),
         "unknown": Count("pk", filter=Q(**{f"{road}flag": "outcome_unknown"})),

@@ -92,7 +92,7 @@ def _of_vms(actor: Actor, one: Strip, told: OutageTold) -> dict[str, Any]:
     return {
         "rows": [_row(actor, one.outage, vm) for vm in found[:FEW]], "more": len(found) > FEW, "parts": parts,
         "bar": _bar(parts), "total": sum(part.count for part in parts),
-        "were": told.on_it + told.running_there + told.protected_towards + told.elsewhere,
+        "were": told.on_it + told.running_there + told.protected_towards,
     }  # fmt: skip
 
 

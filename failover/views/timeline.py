@@ -188,7 +188,7 @@ def coming(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
     if ticket.state not in ("waiting", "approved"):
         return
     if ticket.kind == Kind.TERMINATE:
-        yield from _end_of_termination(ticket, word)
+        yield from _end_of_termination(lines, word)
     elif ticket.kind == Kind.EXTEND:
         yield Moment("The test ends by itself", icon="log-out", at=ticket.ends_at, ahead=True)
     elif word.name in ("waiting", "failing_over"):
@@ -233,8 +233,8 @@ def _the_end(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
     yield Moment("Terminated by its end date", "The test VMs are removed.", icon="log-out", at=ends_at, ahead=True)
 
 
-def _end_of_termination(ticket: Ticket, word: State) -> Iterator[Moment]:
+def _end_of_termination(lines: Lines, word: State) -> Iterator[Moment]:
     if word.name == "terminated":
-        yield Moment("Terminated", "", "off", "circle-x", ticket.decided_at)
+        yield Moment("Terminated", "", "off", "circle-x", lines.ended_at)
         return
     yield Moment("Terminated", "The failover VMs are stopped and deleted.", icon="log-out", ahead=True)

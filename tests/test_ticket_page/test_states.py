@@ -208,7 +208,8 @@ def test_terminating_and_terminated_with_links_both_ways(cast: Cast, priya: Clie
     html = page(priya, live)
     assert heading(html) == ("", "Terminated") and buttons(html) == set()
     assert 'class="b live"' not in html and 'class="fo"' not in html  # yellow is for what runs
-    assert heading(page(priya, ending)) == ("", "Terminated")
+    assert " ago, ran for " in words(html) and "Approved " not in words(html).split("Virtual machines")[0]
+    assert heading(page(priya, ending)) == ("", "Terminated") and "Ran " in words(page(priya, ending))
     assert words(page(priya, ending)).count("Mary Osei, Support approved it") == 1
 
 
