@@ -162,7 +162,7 @@ def road(cast: Cast, vm: VM, deaths: list[int]) -> tuple[Ticket, list[list[str]]
 
 
 def free_of(ticket: Ticket) -> None:
-    """Waits until the database has noticed that a worker died in mid-transaction: its rows are passed over until then."""
+    """Waits until the database has noticed that a worker died in mid-transaction: its rows are passed over before."""
     with transaction.atomic():
         list(Ticket.objects.filter(pk=ticket.pk).select_for_update())
         list(Failover.objects.filter(ticket=ticket).select_for_update().values_list("pk"))

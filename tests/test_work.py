@@ -74,7 +74,7 @@ def keys_sent() -> list[str]:
 def test_after_a_long_silence_each_answer_doubles_what_is_asked_next(cast: Cast) -> None:
     rows = order(cast, 60)
     Replication.objects.update(attempts=1000)
-    sizes = []
+    sizes: list[int] = []
     while (batch := claim(Provision())) and len(sizes) < len(rows):
         sizes.append(len(batch.keys))
         perform(batch)

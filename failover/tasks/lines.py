@@ -270,16 +270,10 @@ def _fenced_late(change: Change, lines: QuerySet[Failover], progress: Mapping[in
     change.note(lines, "failover.fenced")
 
 
-def _release_or(finish: Next) -> Next:
-    """After the failover VM is gone: a source that was stopped or barred is released; without one, that was all."""
-
-    def after(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
-        barred = list(lines.filter(kind=Kind.LIVE).exclude(fenced="", state="undoing").values_list("pk", flat=True))
-        Failover.objects.filter(pk__among=barred).update(**fresh(Ask.RELEASE, F("source")))
-        if free := list(lines.exclude(pk__among=barred).values_list("pk", flat=True)):
-            finish(change, Failover.objects.filter(pk__among=free), progress)
-
-    return after
+def _release(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
+    """After the failover VM is gone the source is released, also where its fence was refused: it may have been stopped
+    by then. Releasing what isn't barred changes nothing."""
+    lines.update(**fresh(Ask.RELEASE, F("source")))
 
 
 def _undone(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
@@ -306,10 +300,10 @@ _AFTER: dict[tuple[str, str, str], Next] = {
     (Kind.LIVE, "starting", Ask.START_LIVE): _run,
     (Kind.TEST, "starting", Ask.START_TEST): _run,
     (Kind.LIVE, "running", Ask.FENCE): _fenced_late,
-    (Kind.LIVE, "undoing", Ask.STOP): _release_or(_undone),
+    (Kind.LIVE, "undoing", Ask.STOP): _release,
     (Kind.TEST, "undoing", Ask.STOP): _undone,
     (Kind.LIVE, "undoing", Ask.RELEASE): _undone,
-    (Kind.LIVE, "terminating", Ask.STOP): _release_or(_end),
+    (Kind.LIVE, "terminating", Ask.STOP): _release,
     (Kind.TEST, "terminating", Ask.STOP): _end,
     (Kind.LIVE, "terminating", Ask.RELEASE): _end,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 import pytest
 from django.db.models import F
@@ -10,13 +11,15 @@ from django.db.models import F
 from ampdr import work
 from ampdr.errors import Conflict
 from ampdr.work import fresh, perform
-from failover.actions import request_termination, settle, tries_of
+from failover.actions import give_up, request_termination, settle, tries_of
 from failover.models import Failover, Ticket
 from failover.tasks import Spread
 from inventory.models import VM
 from replication.providers.base import Kind as Ask
+from replication.providers.base import Progress, Request
+from replication.providers.simulated import Simulated
 from replication.providers.sites import provider_of
-from tests.cast import Cast, say_yes, states
+from tests.cast import Cast, drive_to, request, say_yes, states
 from tests.test_work import claimed
 
 
@@ -45,3 +48,24 @@ def test_what_is_unknown_of_a_late_fence_does_not_settle_the_termination(
     work.drive()
     assert states(live) == ["terminated"] * 2 and not VM.objects.filter(role="live").exists()
     assert not [one for one in provider_of("PHX01").existing("")[0] if one.kind == Ask.START_LIVE]
+
+
+def test_a_source_that_was_stopped_by_a_fence_that_was_then_refused_is_released(
+    cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider stops and bars it, and then says no, three times. Given up, nothing of it is left (rule 13)."""
+    submit = Simulated.submit
+
+    def stops_and_refuses(self: Simulated, requests: Sequence[Request]) -> Mapping[str, Progress]:
+        said = dict(submit(self, requests))
+        fences = [one.key for one in requests if one.kind == Ask.FENCE]
+        return said | dict.fromkeys(fences, Progress(refused="The last sync failed; it was stopped"))
+
+    monkeypatch.setattr(Simulated, "submit", stops_and_refuses)
+    ticket = request(cast, vms[:1], "live")
+    say_yes(cast, ticket)
+    drive_to(ticket, "start_failed")
+    assert [one for one in provider_of("DFW01").existing("")[0] if one.kind == Ask.FENCE]
+    give_up(cast.actor("mary"), Failover.objects.filter(ticket=ticket), "No room")
+    drive_to(ticket, "dropped")
+    assert not [one for one in provider_of("DFW01").existing("")[0] if one.kind == Ask.FENCE]
