@@ -55,8 +55,9 @@ lint: $(VENV)/.dev  ## style, types and the import law
 bench: $(VENV)/.dev  ## measure the promised figures
 	$(RUN) -m bench
 
-races: $(VENV)/.dev  ## race verbs against each other over HTTP, 200 rounds of each pair (ROUNDS=200)
+races: $(VENV)/.dev  ## race verbs against each other over HTTP, 200 rounds of each pair (ROUNDS=200), and kills at every moment
 	$(RUN) -m tests.races --rounds $(ROUNDS)
+	$(RUN) -m pytest tests/kill_moments.py
 
 states: $(VENV)/.demo  ## print every state table
 	@$(CHECKED) manage.py print_lifecycles

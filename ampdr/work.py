@@ -132,7 +132,6 @@ class Batch:
     site: str
     keys: list[int]
     full: bool
-    tries: int = 0  # calls in vain that made it smaller than it could be
 
     @property
     def rows(self) -> QuerySet[Any]:
@@ -165,7 +164,6 @@ def claim(duty: Duty) -> Batch | None:
     """Takes due rows of one site for one lease, by the database's clock; passes over rows that others hold.
 
     After a few calls in vain half as many are taken, and half of these: if one row is why, the others get rid of it.
-    Each call that is answered then makes the next one twice as large again.
     """
     due = duty.due().order_by(*duty.order).select_for_update(skip_locked=True, no_key=True, of=("self",))
     with transaction.atomic(durable=True):
@@ -174,10 +172,8 @@ def claim(duty: Duty) -> Batch | None:
             return None
         size = duty.size_at(first[1])
         keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[:size])
-        vain = min(first[2], PATIENT + size.bit_length())
-        some = keys[: max(1, len(keys) >> max(0, vain - PATIENT))]
-        more = len(some) < len(keys)
-        batch = Batch(duty, uuid.uuid4(), first[1], some, full=more or len(keys) == size, tries=vain if more else 0)
+        some = keys[: max(1, len(keys) >> max(0, first[2] - PATIENT))]
+        batch = Batch(duty, uuid.uuid4(), first[1], some, full=len(some) < len(keys) or len(keys) == size)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
         duty.rows.filter(pk__among=some).update(claim=batch.token, next_step_at=clock.db_now(lease))
     return batch
@@ -192,18 +188,6 @@ def perform(batch: Batch) -> None:
         put_off(batch, str(error) or type(error).__name__)
         return
     _commit_what_can_be(batch, batch.keys, answer)
-    if batch.tries:
-        _take_more(batch)
-
-
-def _take_more(batch: Batch) -> None:
-    """A small batch was answered: what comes next is tried in a larger one, so that ten thousand rows that had to wait
-    for their provider go on in dozens of calls, not in ten thousand."""
-    with transaction.atomic(durable=True):
-        waiting = batch.duty.due().filter(step_site=batch.site, attempts__gte=batch.tries).order_by(*batch.duty.order)
-        locked = waiting.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        keys = list(locked.values_list("pk", flat=True)[:ROUND])
-        batch.duty.rows.filter(pk__among=keys).update(attempts=batch.tries - 1)
 
 
 def _commit(batch: Batch, keys: list[int], answer: Any) -> None:

@@ -118,7 +118,8 @@ HIDDEN = [
     ("csrfmiddlewaretoken=AbCdEf0123", "AbCdEf0123"), (f"/invitation/{SIGNED}/", SIGNED),
     ("Not Found: /invitation/anything-at-all/x", "anything-at-all"), ("/sign-in/new-password/1a/set-abc/", "set-abc"),
     (f"link {SIGNED} sent", SIGNED), ("redis://:hunter2@redis:6379/0", "hunter2"),
-    ("postgres://ampdr:hunter2@db/ampdr failed", "hunter2"), ("secret_key = 'abc def'", "abc"), ("otp: 987", "987"),
+    ("postgres://ampdr:hunter2@db/ampdr failed", "hunter2"), ("secret_key = 'abc def'", "abc"),
+    ("otp: 98765432", "98765432"),
 ]  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def offered(html: str) -> list[str]:
 
 def pills(html: str) -> list[str]:
     """Those beside the name."""
-    return re.findall(r'class="pill \w+">.*?</svg>([^<]*)', html[html.index("<h1>") : html.index("</h1>")])
+    return re.findall(r'class="pill \w+">.*?</svg>([^<]+)', html[html.index("<h1>") : html.index("</h1>")])
 
 
 def test_from_not_protected_to_protected(cast: Cast, client: Client, web: VM) -> None:

@@ -71,17 +71,6 @@ def keys_sent() -> list[str]:
 # ---- Leases ----------------------------------------------------------------------------------------------------------
 
 
-def test_after_a_long_silence_each_answer_doubles_what_is_asked_next(cast: Cast) -> None:
-    rows = order(cast, 60)
-    Replication.objects.update(attempts=1000)
-    sizes: list[int] = []
-    while (batch := claim(Provision())) and len(sizes) < len(rows):
-        sizes.append(len(batch.keys))
-        perform(batch)
-    assert sum(sizes) >= len(rows) and len(sizes) < 20
-    assert sizes[0] == 1 and max(sizes) >= 15
-
-
 def test_a_claim_holds_for_a_lease(cast: Cast) -> None:
     rows = order(cast, 3)
     batch = claimed(Provision)

@@ -36,7 +36,7 @@ def listing(html: str) -> list[Row]:
         icon = LIVE if 'class="fo"' in part else TEST if 'class="vm t"' in part else ""
         name = re.search(r'<a href="[^"]*"><span class="\w+">([^<]*)', part)
         assert name
-        found.append((name[1], icon, re.findall(r'class="pill \w+">.*?</svg>([^<]*)', part)))
+        found.append((name[1], icon, re.findall(r'class="pill \w+">.*?</svg>([^<]+)', part)))
     return found
 
 
