@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.actions import list_authorized
 from ampdr import clock, work
+from failover.actions import request_termination
 from inventory import actions
 from inventory.models import VM
 from notices.models import Notice, Preference
@@ -119,6 +120,19 @@ def test_when_it_is_over_what_still_runs_elsewhere_is_named(cast: Cast, vms: lis
     assert {path for _, _, path in others} == {f"/northwind/outages/{outage.number}/"}
     text = Notice.objects.get(email="priya@example.com", channel="email").text
     assert f"2 VMs still run in PHX01 ({ticket.number}). To bring them back, request termination." in text
+
+
+def test_when_it_is_over_and_its_termination_is_requested(cast: Cast, vms: list[VM]) -> None:
+    outage, ticket = declare(cast), request(cast, vms[:2], "live")
+    say_yes(cast, ticket)
+    work.drive()
+    end = request_termination(cast.actor("priya"), ticket, "Back", "DFW01", "end-key-1")
+    Notice.objects.all().delete()
+    over(cast, outage)
+    read_on()
+    assert [path for who, _, path in sent() if who == "priya"] == [f"/northwind/failovers/{end.number}/"]
+    text = Notice.objects.get(email="priya@example.com", channel="email", kind="outage").text
+    assert f"({ticket.number}). Termination is requested: {end.number}." in text and "To bring" not in text
 
 
 def test_when_it_is_over_and_nothing_runs_elsewhere(cast: Cast, vms: list[VM]) -> None:

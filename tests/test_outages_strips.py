@@ -192,10 +192,36 @@ def test_over_with_vms_elsewhere_says_so_until_they_are_back(cast: Cast, vms: li
     assert links(client) == [f"/northwind/failovers/{ticket.number}/"], "he may not end it"
     cast.ravi.memberships.get().roles.set([cast.northwind.roles.create(name="Watcher", permissions=["read_vms"])])
     assert strips(client) == []
-    say_yes(cast, request_termination(cast.actor("priya"), ticket, "Back", "DFW01", "end-key-1"))
-    work.drive()
+    end = request_termination(cast.actor("priya"), ticket, "Back", "DFW01", "end-key-1")
     sign_in(client, cast.priya)
+    assert strips(client)[0].endswith(f"still run in PHX01. Termination is requested: {end.number}.")
+    assert links(client) == [f"/northwind/failovers/{end.number}/"], "it is requested already"
+    say_yes(cast, end)
+    work.drive()
     assert strips(client) == []
+
+
+def test_over_with_one_of_two_terminations_requested(cast: Cast, vms: list[VM], client: Client) -> None:
+    outage, first, second = (
+        declare(cast),
+        request(cast, vms[:1], "live"),
+        request(cast, vms[1:2], "live", key="other-key"),
+    )
+    say_yes(cast, first)
+    say_yes(cast, second)
+    work.drive()
+    over(cast, outage)
+    end = request_termination(cast.actor("priya"), first, "Back", "DFW01", "end-key-1")
+    sign_in(client, cast.priya)
+    (said,) = strips(client)
+    assert f"your 2 VMs still run in PHX01. Termination is requested: {end.number}. Request termination" in said
+    assert links(client) == [
+        f"/northwind/failovers/{end.number}/", f"/northwind/failovers/{second.number}/terminate/",
+    ]  # fmt: skip
+    page = client.get(f"/northwind/outages/{outage.number}/").content.decode()
+    assert f"Termination is requested: {end.number}. Request termination: {second.number}." in " ".join(
+        strip_tags(page).split()
+    )
 
 
 def test_what_was_requested_after_it_is_not_of_it(cast: Cast, vms: list[VM], client: Client) -> None:

@@ -9,7 +9,7 @@ from failover.actions.decisions import (
     version_of,
     why_not_approver,
 )
-from failover.actions.endings import confirm, refuse_nothing_to_end, request_termination, withdraw
+from failover.actions.endings import confirm, ending_of, refuse_nothing_to_end, request_termination, withdraw
 from failover.actions.extending import latest_end, refuse_nothing_to_extend, request_extension
 from failover.actions.requests import (
     TEST_DAYS,
@@ -34,6 +34,7 @@ __all__ = [
     "checks",
     "confirm",
     "end_by_phone",
+    "ending_of",
     "file_by_phone",
     "give_up",
     "latest_end",

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import F, Value
+from django.db.models import F, Q, QuerySet, Value
 
 from accounts.actions import receive
 from accounts.actions.second_factor import proof_of
@@ -128,6 +128,12 @@ def refuse_nothing_to_end(about: Ticket) -> int:
     if Named.objects.filter(failover__in=running, kind=Kind.TERMINATE, waiting=True).exists():
         raise _already_requested(about)
     return count
+
+
+def ending_of(ticket: Any) -> QuerySet[Named, Any]:
+    """The number of the request that ends what runs of this ticket, while it waits or is carried out."""
+    mine = Named.objects.filter(Q(waiting=True) | Q(failover__state="terminating"), kind=Kind.TERMINATE)
+    return mine.filter(failover__ticket=ticket).order_by("-ticket").values("ticket__number")[:1]
 
 
 def _already_requested(about: Ticket) -> Conflict:

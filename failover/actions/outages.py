@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.text import get_text_list
 
 from accounts.models import Permission
+from failover.actions.endings import ending_of
 from failover.actions.requests import listed_names
 from failover.lifecycle import SHOWN
 from failover.models import Kind, Ticket
@@ -52,15 +54,23 @@ def over(event: Happened) -> Iterator[Letter]:
     if event.account_id is None:
         return
     running = _running(event.account_id, event.facts["site"])
+    asked = sorted({ending for *_, ending in running if ending})
     words = _words(event) | {
         "what": "over", "over_at": datetime.fromisoformat(event.facts["over_at"]),
-        "still": sum(n for _, _, n in running), "there": _listed({to for _, to, _ in running}),
-        "numbers": _listed({number for number, _, _ in running}),
+        "still": sum(n for _, _, n, _ in running), "there": _listed({to for _, to, _, _ in running}),
+        "numbers": _listed({number for number, *_ in running}), "asked": asked,
+        "unasked": [number for number, *_, ending in running if not ending],
     }  # fmt: skip
     page = reverse("outage", args=[event.account_slug, event.about])
-    end = reverse("failover-terminate", args=[event.account_slug, running[0][0]]) if len(running) == 1 else page
-    yield _letter(words, lambda member: member.listed, end)
+    yield _letter(words, lambda member: member.listed, _way_back(event, words) if len(running) == 1 else page)
     yield _letter(words, lambda member: not member.listed, page, AFTER_THEM)
+
+
+def _way_back(event: Happened, words: dict[str, Any]) -> str:
+    """Of what runs by one ticket: to the request of its termination, or to where that stands."""
+    if words["asked"]:
+        return reverse("failover", args=[event.account_slug, words["asked"][0]])
+    return reverse("failover-terminate", args=[event.account_slug, words["unasked"][0]])
 
 
 def _letter(words: dict[str, Any], to: Callable[[Member], bool], path: str, pause: timedelta = timedelta()) -> Letter:
@@ -84,10 +94,15 @@ def _words(event: Happened) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _running(account_id: int, code: str) -> list[tuple[str, str, int]]:
-    """Live failovers out of the site: number, where it runs, and how many of its VMs."""
+def _running(account_id: int, code: str) -> list[tuple[str, str, int, str]]:
+    """Live failovers out of the site: number, where it runs, how many of its VMs, and the request that ends it."""
     live = Ticket.objects.filter(account=account_id, kind=Kind.LIVE, source=code, lines__state__in=SHOWN)
-    return list(live.order_by("pk").annotate(n=Count("lines")).values_list("number", "target", "n"))
+    counted = live.order_by("pk").annotate(n=Count("lines"), ending=Coalesce(_ending(), Value("")))
+    return list(counted.values_list("number", "target", "n", "ending"))
+
+
+def _ending() -> Subquery:
+    return Subquery(ending_of(OuterRef("pk")))
 
 
 def _listed(words: set[str]) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, JSONObject
 from django.http import HttpRequest
 from django.utils.text import get_text_list
@@ -20,6 +20,7 @@ from django.utils.text import get_text_list
 from accounts.models import AuthorizedUser, Head, Permission
 from ampdr import clock
 from ampdr.lifecycle import Actor
+from failover.actions import ending_of
 from failover.lifecycle import SHOWN
 from failover.models import Kind, Ticket
 from inventory.actions import Counts, at_sites
@@ -37,12 +38,16 @@ ONE_LINE = ("failover", "outage", "overview")  # pages that say more of it thems
 
 @dataclass(frozen=True)
 class Asked:
-    """A live request out of the site: how many of its VMs don't run yet, and how many do."""
+    """A live request out of the site: how many of its VMs don't run yet, and how many do.
+
+    `ending`: the request of its termination that waits or is being carried out.
+    """
 
     number: str
     target: str
     before: int
     running: int
+    ending: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,16 @@ class Strip:
     @property
     def running(self) -> list[Asked]:
         return [one for one in self.asked if one.running]
+
+    @property
+    def unasked(self) -> list[Asked]:
+        """Those that run, and whose termination can be requested."""
+        return [one for one in self.running if not one.ending]
+
+    @property
+    def ending(self) -> list[str]:
+        """The terminations that are requested already."""
+        return [one.ending for one in self.running if one.ending]
 
     @property
     def waiting_vms(self) -> int:
@@ -189,7 +204,8 @@ def _asked() -> ArraySubquery:
         before=Count("lines", filter=Q(lines__state__in=BEFORE)),
         running=Count("lines", filter=Q(lines__state__in=SHOWN)),
     ).filter(Q(before__gt=0) | Q(running__gt=0))
-    facts = JSONObject(number="number", target="target", before="before", running="running")
+    ending = Coalesce(Subquery(ending_of(OuterRef("pk"))), Value(""))
+    facts = JSONObject(number="number", target="target", before="before", running="running", ending=ending)
     return ArraySubquery(counted.order_by("pk").values(found=facts))
 
 
