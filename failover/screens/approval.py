@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Case, F, Min, Q, QuerySet, When
-from django.db.models.expressions import ExpressionWrapper
-from django.db.models.fields import DurationField
 from django.utils.html import format_html
 
 from accounts.models import AuthorizedUser
 from ampdr import clock
 from ampdr.lifecycle import Actor
-from ampdr.templatetags.ampdr import about, ago, duration, route, when
+from ampdr.templatetags.ampdr import ago, duration, route, when
 from failover.actions import Check, checks, lines_of, why_not_approver
 from failover.lifecycle import SHOWN
 from failover.models import Failover, Kind, Ticket
+from failover.screens.facts import expected
 from failover.screens.hints import Outages, hints, open_outages
 from failover.screens.row import readiness
 from failover.tasks.words import FAILURES
@@ -151,13 +150,9 @@ def _loss(at: datetime | None) -> Fact:
 
 
 def _time_needed(ticket: Ticket) -> Fact:
-    """What the last test of these VMs took, from the decision to the last VM running."""
-    took = ExpressionWrapper(F("running_at") - F("ticket__decided_at"), DurationField())
-    tests = Failover.objects.filter(kind=Kind.TEST, running_at__isnull=False, vm__in=vms_of(ticket).values("vm"))
-    last: timedelta | None = tests.exclude(ticket=ticket).order_by("-running_at").values_list(took, flat=True).first()
-    if last is None:
-        return Fact("Expected time to running", "Not known", "none of these VMs was tested before")
-    return Fact("Expected time to running", about(last), f"the last test took {duration(last)}")
+    """As the customer's pages say it."""
+    needed = expected(vms_of(ticket).values("vm"), ticket.vm_count)
+    return Fact("Expected time to running", needed.words, needed.detail)
 
 
 def _of_termination(ticket: Ticket, outages: Outages) -> list[Fact]:

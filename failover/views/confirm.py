@@ -25,10 +25,10 @@ from ampdr.errors import Conflict, Forbidden, Invalid
 from failover.actions import Wish, request_failover
 from failover.forms import PROVED, Send, What, moment
 from failover.models import Failover, Kind
-from failover.views import cautions
+from failover.screens import cautions
+from failover.screens.facts import Access, access, expected, loss
+from failover.screens.proved import proved
 from failover.views.choice import FEW, Choice, kept, names
-from failover.views.facts import Access, access, expected, loss
-from failover.views.proved import proved
 from failover.views.request import (
     chosen_here,
     count_words,
@@ -121,7 +121,8 @@ def _preview(request: Visit, asked: Asked, form: Send, status: int = 200, **told
         "no_factor": live and factor == Factor.NONE, "source": source, "target": target, "access": reach,
         "loss": loss(choice.vms, asked.point_at), "proved": best if best and best.at == asked.point_at else None,
         "warnings": _warnings(asked, source, target, reach), "addresses": _addresses(choice.vms) if live else {},
-        "expected": expected([vm.pk for vm in choice.vms]), "change": kept(QueryDict(), choice.fields, **asked.entered),
+        "expected": expected([vm.pk for vm in choice.vms], len(choice.vms)),
+        "change": kept(QueryDict(), choice.fields, **asked.entered),
         "test_instead": kept(QueryDict(), choice.fields, **{**asked.entered, "kind": Kind.TEST.value}),
         "back": reverse("failovers", args=[request.actor.account_slug]), **told,
     }  # fmt: skip

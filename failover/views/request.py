@@ -19,9 +19,9 @@ from ampdr.errors import Forbidden
 from failover.actions import TEST_DAYS_AT_MOST, need_listing, need_read
 from failover.forms import PROVED, Send, What
 from failover.models import Ticket
+from failover.screens.facts import loss
+from failover.screens.proved import proved
 from failover.views.choice import A_PAGE, Choice, chosen, kept, names, picks
-from failover.views.facts import loss
-from failover.views.proved import proved
 from replication.models import RecoveryPoint
 
 POINTS = 8

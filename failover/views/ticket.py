@@ -23,8 +23,8 @@ from failover.actions import Lines, lines_of, need_read, ticket_word
 from failover.forms import Result
 from failover.lifecycle import ENDED
 from failover.models import Kind, Ticket
+from failover.screens.facts import expected
 from failover.screens.row import RESULTS
-from failover.views.facts import expected
 from failover.views.history import Worst, worst_of
 from failover.views.rows import page_of, row_of, vms_of
 from failover.views.standing import as_it_stands, found_ticket, see_other
@@ -59,7 +59,7 @@ def _shown(request: Visit, ticket: Ticket, form: Write | None = None, result: Re
         "next": _link(request, after=page.next), "names": [line.vm.name for line in page.rows[:3]],
         "more": max(0, ticket.vm_count - 3), "icon": _icon(ticket, lines), "count": _count(ticket.vm_count),
         "poll": _link(request, again=True, version=_version(request, ticket, lines)),
-        "pause": "3s" if ticket.state == "waiting" or _moves(ticket, lines) else "30s",
+        "pause": "2s" if ticket.state == "waiting" or _moves(ticket, lines) else "29s",  # a second short of a tick
         "longer": _longer(ticket), "said": RESULTS[ticket.result],
         **_measured(ticket, lines), **_before(request, ticket, worst), **_after(actor, ticket, lines, word),
         "talk": _talk(request, ticket, form), "form": form or result, "result": result or Result.of(ticket),
@@ -183,7 +183,8 @@ def _before(request: Visit, ticket: Ticket, worst: Worst) -> dict[str, Any]:
     if ticket.of_others:
         return known
     return known | {
-        "oldest": worst.oldest, "behind": worst.behind, "expected": expected(vms_of(ticket).values("vm")),
+        "oldest": worst.oldest, "behind": worst.behind,
+        "expected": expected(vms_of(ticket).values("vm"), ticket.vm_count),
     }  # fmt: skip
 
 

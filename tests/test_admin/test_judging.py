@@ -38,6 +38,24 @@ def plain(response: Any) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html(response))).split())
 
 
+def test_the_time_to_running_is_said_as_on_the_customer_s_pages(cast: Cast, mary: Client) -> None:
+    """The median of what was started before, never the last one alone."""
+    found, priya = vms(cast), signed_in(cast.priya)
+    for minutes in (4, 12, 30):
+        tested = request(cast, found[:1], key=f"request-{minutes}")
+        say_yes(cast, tested)
+        work.drive()
+        Ticket.objects.filter(pk=tested.pk).update(decided_at=clock.now() - timedelta(minutes=minutes))
+        Failover.objects.filter(ticket=tested).update(running_at=clock.now())
+        end = request_termination(cast.actor("priya"), tested, "", "", f"end-key-{minutes}")
+        say_yes(cast, end)
+        work.drive()
+    ticket = request(cast, found, "live")
+    told = "Expected time to running about 12 min after approval, 1 of 3 VMs tested"
+    assert told in plain(mary.get(page(ticket)))
+    assert told in plain(priya.get(f"/northwind/failovers/{ticket.number}/"))
+
+
 # ---- An open outage --------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 
 from ampdr import clock, work
 from failover.models import Failover, Launch, Ticket
-from failover.views.proved import busiest, proved
+from failover.screens.proved import busiest, proved
 from inventory.models import VM
 from replication.models import RecoveryPoint, Replication
 from tests.cast import Cast, request, say_yes

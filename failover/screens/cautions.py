@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ampdr import clock
-from failover.views.facts import Access, rpo_behind
+from failover.screens.facts import Access, rpo_behind
 from inventory.models import VM, Outage, Site
 
 

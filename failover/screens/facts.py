@@ -1,4 +1,4 @@
-"""What a preview and a ticket page tell of a recovery: from which moment, how much is lost, how long it takes."""
+"""What previews, ticket pages and approvals tell of a recovery: point, loss, time to running, who gets in."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from django.db.models import (
 
 from ampdr import clock
 from ampdr.lifecycle import Actor
+from ampdr.templatetags.ampdr import about
 from failover.models import Launch
 from inventory.actions import profile_count
 from inventory.models import VM, VpnMember
@@ -42,15 +43,25 @@ class Expected:
 
     length: timedelta | None
     tested: int
+    of: int
+
+    @property
+    def words(self) -> str:
+        return "No test yet" if self.length is None else about(self.length)
+
+    @property
+    def detail(self) -> str:
+        part = self.length is not None and self.tested < self.of
+        return f"after approval, {self.tested:,} of {self.of:,} VMs tested" if part else "after approval"
 
 
-def expected(vms: Any) -> Expected:
-    """The slowest VM's median over its earlier starts, in one statement. `vms`: keys, or a query of keys."""
+def expected(vms: Any, of: int) -> Expected:
+    """The slowest VM's median over its earlier starts, in one statement. `vms`: `of` keys, or a query of them."""
     took = ExpressionWrapper(F("failover__running_at") - F("failover__ticket__decided_at"), DurationField())
     starts = Launch.objects.filter(failover__vm__in=vms, failover__running_at__isnull=False)
     by_vm = starts.order_by().values("failover__vm").annotate(median=Median(took))
     found = by_vm.aggregate(slowest=Max("median"), tested=Count("median"))
-    return Expected(found["slowest"], found["tested"])
+    return Expected(found["slowest"], found["tested"], of)
 
 
 @dataclass(frozen=True)
