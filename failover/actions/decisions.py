@@ -15,8 +15,9 @@ from ampdr.errors import Conflict, Forbidden, Invalid, Refusal
 from ampdr.lifecycle import Actor, changes, journal
 from ampdr.work import fresh
 from failover.actions.requests import need_listing
-from failover.models import Failover, Ticket
+from failover.models import Failover, Kind, Ticket
 from failover.tasks import retell
+from failover.tasks.waiting import NOTHING_RUNS, STILL_RUNS
 from replication.models import RecoveryPoint
 
 
@@ -99,7 +100,13 @@ def decide(actor: Actor, ticket: Ticket, move: str, reason: str) -> None:
 
 
 def check_fit(ticket: Ticket) -> None:
-    """What must still hold at approval, read under the ticket's lock. Raises Conflict, saying what doesn't."""
+    """What must still hold at approval, read under the ticket's lock. Raises Conflict, saying what doesn't.
+
+    What is extended is held besides, so that its end date doesn't come between the look at it and the approval.
+    """
+    if ticket.kind == Kind.EXTEND:
+        named = Failover.objects.filter(named_in__ticket=ticket).order_by("pk")
+        list(named.select_for_update(no_key=True, of=("self",)).values_list("pk"))
     for check in checks(ticket):
         if not check.holds:
             raise Conflict(
@@ -119,7 +126,9 @@ class Check:
 def checks(ticket: Ticket) -> list[Check]:
     """What staff sees beside the buttons, and what the approval demands."""
     found = [_check_requester(ticket)]
-    if not ticket.of_others:
+    if ticket.of_others:
+        found.append(_check_runs(ticket))
+    else:
         found += [_check_protected(ticket), _check_point(ticket)]
     if ticket.ends_at:
         found.append(_check_end(ticket))
@@ -137,6 +146,13 @@ def _check_requester(ticket: Ticket) -> Check:
     if not person.is_active:
         return gone
     return Check("requester_not_listed", True, "Authorized user with Read Server Replication", ", ".join(actor.roles))
+
+
+def _check_runs(ticket: Ticket) -> Check:
+    """What it names may have ended since the request, a moment before this lapses."""
+    if ticket.names.filter(failover__state__in=STILL_RUNS[Kind(ticket.kind)]).exists():
+        return Check("nothing_runs", True, "What it names still runs")
+    return Check("nothing_runs", False, f"{NOTHING_RUNS}.")
 
 
 def _check_protected(ticket: Ticket) -> Check:

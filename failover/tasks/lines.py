@@ -19,7 +19,7 @@ from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Change, changes
 from ampdr.work import NOTHING_TO_DO, Duty, WaitingOn, fresh
 from failover.lifecycle import ENDED, FAILOVER, OPEN
-from failover.models import Failover, Kind, Launch
+from failover.models import Failover, Kind, Launch, Named
 from failover.tasks.waiting import look_at_once
 from failover.tasks.words import retell
 from inventory.actions import add, relist, remove
@@ -32,6 +32,7 @@ from replication.providers.sites import provider_of
 from replication.tasks import CALM, Answers, ProviderDuty, deny_what_remains, end_gaps
 
 REMINDED_BEFORE = timedelta(hours=24)  # a test's people of its end date
+LOOK_AGAIN = timedelta(seconds=5)
 
 # ---- Moving lines, and what the lower apps must know of it -----------------------------------------------------------
 
@@ -320,7 +321,9 @@ class EndTests(Duty):
         return super().due().filter(state="running", kind=Kind.TEST, verb="")
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
-        now = clock.db_now()
+        now, extended = clock.db_now(), _extended(mine)
+        Failover.objects.filter(pk__among=extended).update(claim=None, next_step_at=clock.db_now(LOOK_AGAIN))
+        mine = mine.exclude(pk__in=extended)
         with changes(PORTAL, "Its end date has come") as told:
             fire(told, mine.filter(ends_at__lte=now), "terminate", **fresh(Ask.STOP, F("target")))
         coming = list(mine.filter(ends_at__gt=now).values_list("pk", "reminded_at"))
@@ -330,3 +333,10 @@ class EndTests(Duty):
             told_now = Failover.objects.filter(pk__among=new)
             told_now.update(reminded_at=change.at)
             change.note(told_now, "failover.ends_soon")
+
+
+def _extended(lines: QuerySet[Failover]) -> list[int]:
+    """Those of which a later end date is approved, and a worker is about to write it. Their locks are held: whoever
+    approves takes them too (failover/actions/decisions.py)."""
+    approved = Named.objects.filter(kind=Kind.EXTEND, waiting=True, ticket__state="approved")
+    return list(lines.filter(pk__in=approved.values("failover")).values_list("pk", flat=True))

@@ -49,18 +49,19 @@ class Lines:
     unfenced: int = 0  # how many run while their source isn't barred from starting yet
     stir: int = 0  # what moves while no state does
 
-    def count(self, state: str, n: int, confirmed: int) -> None:
+    def count(self, state: str, n: int, confirmed: int, ends: datetime | None = None) -> None:
         """The lines in one state: what the word asks for."""
         self.counts[state] += n
+        self.ends_at = _most(self.ends_at, ends)
         self.confirmed += confirmed if state == "running" else 0
 
-    def add(self, state: str, n: int, confirmed: int, *sums: Any) -> None:
+    def add(self, state: str, n: int, confirmed: int, ends: datetime | None, *sums: Any) -> None:
         """The lines in one state, with what a page tells of them besides."""
-        last, ended, loss, oldest, newest, ends, places, unknown, unfenced, stir = sums
-        self.count(state, n, confirmed)
+        last, ended, loss, oldest, newest, places, unknown, unfenced, stir = sums
+        self.count(state, n, confirmed, ends)
         self.running_at, self.loss_seconds = _most(self.running_at, last), _most(self.loss_seconds, loss)
         self.oldest_point, self.newest_point = _least(self.oldest_point, oldest), _most(self.newest_point, newest)
-        self.ends_at, self.ended_at = _most(self.ends_at, ends), _most(self.ended_at, ended)
+        self.ended_at = _most(self.ended_at, ended)
         self.two_places, self.unknown = self.two_places + places, self.unknown + unknown
         self.unfenced += unfenced if state in SHOWN else 0
         self.stir += stir
@@ -91,8 +92,8 @@ def ticket_word(ticket: Ticket, lines: Lines) -> State:
     """
     if ticket.state != "approved":
         return ticket.shown_state
-    if ticket.kind == Kind.EXTEND:
-        return EXTENDED
+    if ticket.kind == Kind.EXTEND:  # approved and nothing more, where nothing of it ran any longer
+        return EXTENDED if ticket.ends_at and lines.ends_at == ticket.ends_at else ticket.shown_state
     counts, total = lines.counts, lines.counts.total()
     base = _of_termination(lines) if ticket.kind == Kind.TERMINATE else _of_failover(ticket.kind, lines)
     failed = sum(counts[state] for state in FAILURES)
@@ -145,7 +146,7 @@ def _summed(tickets: Collection[int], sums: Callable[[str], dict[str, Aggregate]
 
 
 def _counts(road: str) -> dict[str, Aggregate]:
-    return {"n": Count("pk"), "confirmed": Count(f"{road}confirmed_at")}
+    return {"n": Count("pk"), "confirmed": Count(f"{road}confirmed_at"), "ends": Max(f"{road}ends_at")}
 
 
 def _sums(road: str) -> dict[str, Aggregate]:
@@ -155,7 +156,7 @@ def _sums(road: str) -> dict[str, Aggregate]:
         "last": Max(f"{road}running_at"), "ended": Max(f"{road}ended_at"),
         "loss": Max(f"{road}launch__loss_seconds"),
         "oldest": Min(f"{road}launch__point_at"), "newest": Max(f"{road}launch__point_at"),
-        "ends": Max(f"{road}ends_at"), "places": Count("pk", filter=Q(**{f"{road}flag": "two_places"})),
+        "places": Count("pk", filter=Q(**{f"{road}flag": "two_places"})),
         "unknown": Count("pk", filter=Q(**{f"{road}flag": "outcome_unknown"})),
         "unfenced": Count("pk", filter=Q(**{f"{road}fenced": "pending"})),
         "stir": Sum(stir + 100003 * Length(f"{road}last_error")),
@@ -194,10 +195,12 @@ def retell(at: datetime, tickets: set[int]) -> None:
 
     The conversations are locked first: of two batches of one ticket, the second counts what the first has done.
     """
-    family = list(Ticket.objects.filter(Q(pk__in=tickets) | Q(about__in=tickets)).only("number", "kind", "state"))
+    family = list(
+        Ticket.objects.filter(Q(pk__in=tickets) | Q(about__in=tickets)).only("number", "kind", "state", "ends_at")
+    )
     told = lock_conversations([ticket.number for ticket in family])
     lines: defaultdict[int, Lines] = defaultdict(Lines)
-    for key, state, n, confirmed in _summed([one.pk for one in family if one.state == "approved"], _counts):
-        lines[key].count(state, n, confirmed)
+    for key, *counted in _summed([one.pk for one in family if one.state == "approved"], _counts):
+        lines[key].count(*counted)
     words = {ticket.number: ticket_word(ticket, lines[ticket.pk]) for ticket in family if ticket.number in told}
     show_words(at, {number: word for number, word in words.items() if word.word != told[number]})

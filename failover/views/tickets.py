@@ -106,7 +106,8 @@ def _in_state(state: str) -> Q:
     if state in DECIDED:
         return Q(state=state)
     if state == "extended":
-        return Q(state="approved", kind=Kind.EXTEND)
+        carried_out = Named.objects.filter(ticket=OuterRef("pk"), failover__ends_at=OuterRef("ends_at"))
+        return Q(Exists(carried_out), state="approved", kind=Kind.EXTEND)
     names = list(FOLLOWED)
     earlier = [one for name in names[: names.index(state)] for one in FOLLOWED[name][1]]
     return Q(state="approved") & ~Q(kind=Kind.EXTEND) & _some(FOLLOWED[state][1]) & ~_some(tuple(earlier))

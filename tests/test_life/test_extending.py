@@ -6,16 +6,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Head
 from ampdr import clock, work
 from ampdr.errors import Absent, Conflict, Forbidden, Invalid, Refusal
+from ampdr.work import perform
 from failover.actions import latest_end, request_extension, request_termination, withdraw
 from failover.models import Failover, Kind, Named, Ticket
-from failover.tasks import lines_of, ticket_word
+from failover.tasks import EndTests, Spread, lines_of, ticket_word
 from inventory.models import VM
 from notices.models import Conversation
 from tests.cast import Cast, drive_to, request, say_yes, states
+from tests.test_work import claimed
 
 
 def later(ticket: Ticket, days: float = 2) -> datetime:
@@ -135,3 +139,48 @@ def test_it_takes_an_authorized_user_of_the_account(cast: Cast, testing: Ticket)
         with pytest.raises(kind):
             extend(cast, testing, who)
     assert not Ticket.objects.filter(kind=Kind.EXTEND).exists()
+
+
+def word(asked: Ticket) -> str:
+    asked.refresh_from_db()
+    return ticket_word(asked, lines_of([asked.pk])[asked.pk]).word
+
+
+def test_what_is_approved_before_the_end_date_holds_though_no_worker_was_there(cast: Cast, testing: Ticket) -> None:
+    """After it, one driver takes the extension, and another one the test's end at the same moment."""
+    asked = extend(cast, testing)
+    say_yes(cast, asked)
+    assert word(asked) == "Approved" and testing.ends_at
+    with clock.ahead(testing.ends_at - clock.now() + timedelta(hours=1)):
+        spread, end = claimed(Spread), claimed(EndTests)
+        perform(end)
+        assert states(testing) == ["running"] * 2
+        perform(spread)
+        assert ends(testing) == {asked.ends_at} and word(asked) == "Extended"
+
+
+def test_what_runs_no_more_is_neither_extended_nor_terminated(cast: Cast, testing: Ticket) -> None:
+    asked = extend(cast, testing)
+    ending = request_termination(cast.actor("priya"), testing, "", "", "end-key-1")
+    Failover.objects.filter(ticket=testing).update(state="terminated", verb="", next_step_at=None)
+    for ticket in (asked, ending):
+        with pytest.raises(Conflict) as refusal:
+            say_yes(cast, ticket)
+        assert refusal.value.code == "nothing_runs" and "Nothing that it names runs any more" in str(refusal.value)
+
+
+def test_an_extension_of_what_ends_meanwhile_is_approved_and_no_more(cast: Cast, testing: Ticket) -> None:
+    asked = extend(cast, testing)
+    say_yes(cast, asked)
+    Failover.objects.filter(ticket=testing).update(state="terminated", verb="", next_step_at=None)
+    work.drive()
+    assert word(asked) == Conversation.objects.get(number=asked.number).word == "Approved"
+    assert not Named.objects.filter(waiting=True).exists()
+
+
+def test_what_is_being_approved_is_held_so_that_its_end_does_not_come_between(cast: Cast, testing: Ticket) -> None:
+    asked = extend(cast, testing)
+    with CaptureQueriesContext(connection) as queries:
+        say_yes(cast, asked)
+    locks = [one["sql"] for one in queries if 'FOR NO KEY UPDATE OF "failover_failover"' in one["sql"]]
+    assert len(locks) == 1
