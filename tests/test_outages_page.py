@@ -58,6 +58,8 @@ def test_what_is_known_and_what_it_means(cast: Cast, vms: list[VM], client: Clie
     said = words(html)
     assert f"Outage {outage.number} in Dallas (DFW01) Open Since" in said and "Hall A has no power" in said
     assert said.index("Engineers are on site.") < said.index("No power."), "the newest first"
+    assert said.index("7 of your VMs are affected") < said.index("No power.") < said.index("Data you may lose")
+    assert "In an outage don't wait" in said and "Who may request failovers" in said
     assert "Request live failover of 2 VMs" in said and "Nothing fails over by itself" in said
     assert "1 person may make one: Priya Raman." in said
     assert "7 of your VMs are affected" in said, "4 on it, one test's VM runs there, 2 are protected towards it"
@@ -129,6 +131,7 @@ def test_after_it_the_page_tells_what_still_runs_elsewhere(cast: Cast, vms: list
     assert "Nothing ends by itself. 3 of your VMs still run in PHX01." in words(html) and "Over" in words(html)
     assert [name for name, _ in rows(html)] == ["app-01", "web-01", "web-02"]
     assert "Request live failover" not in html and ticket.number in html
+    assert "In an outage don't wait" not in words(html) and "Who may request termination" in words(html)
 
 
 def test_the_short_address_leads_to_the_account_s_page(cast: Cast, vms: list[VM], client: Client) -> None:
