@@ -85,7 +85,7 @@ def vms(cast: Cast) -> list[VM]:
 def test_calm(cast: Cast, priya: Client, vms: list[VM]) -> None:
     html = look(priya)
     assert sentence(html) == "All sites are normal. No VM runs in live failover."
-    assert "3 of 4 VMs are protected. Every one has a recovery point within its target." in words(html)
+    assert "3 of 4 VMs are protected. All 3 replicated VMs have a recovery point within the RPO target." in words(html)
     assert [(label, count) for label, (count, _) in numbers(html).items()] == [
         ("VMs protected", "3 of 4"), ("behind their RPO target", "0"), ("tests overdue", "0"), ("live failovers", "0"),
     ]  # fmt: skip
@@ -137,13 +137,39 @@ def test_readiness_in_one_statement_is_that_of_the_row(cast: Cast, vms: list[VM]
             assert vm.word == readiness(vm, now).name, (tested, resized, result)
 
 
+def test_those_that_last_are_the_replications_that_are_complete(cast: Cast, vms: list[VM]) -> None:
+    say_yes(cast, request(cast, vms[:1], "live"))
+    work.drive()
+    place_order(cast.actor("tom"), [vms[3].uuid], "order-key-3")
+    complete = Replication.objects.filter(protected_at__isnull=False, cancelled_at=None)
+    assert census(cast.actor("ravi"), Permission.READ_VMS).lasting == complete.count() == 3
+    stood(vms[1:2], protection="source_unreachable")
+    assert census(cast.actor("ravi"), Permission.READ_VMS).lasting == 3
+
+
+def test_a_large_account_is_counted_once_for_each_version(
+    cast: Cast, priya: Client, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failover.screens.census.MANY", 1)
+    assert numbers(look(priya))["behind their RPO target"][0] == "0"
+    stood(vms[:1], protection="rpo_behind")
+    assert numbers(look(priya))["behind its RPO target"][0] == "1"
+    sign_in(priya, member(cast, "read_vms"))
+    assert "RPO" not in look(priya)
+    sign_in(priya, cast.omar)
+    assert "behind its RPO target" not in priya.get("/southridge/").content.decode()
+
+
 def test_one_that_is_behind_is_named(cast: Cast, priya: Client, vms: list[VM]) -> None:
     stood(vms[:1], protection="rpo_behind", newest_point_at=clock.now() - timedelta(minutes=22))
     html = look(priya)
-    assert "Every one but web-01 has a recovery point within its target." in words(html)
+    one_not = "2 of 3 replicated VMs have a recovery point within the RPO target, web-01 doesn't."
+    assert f"2 of 4 VMs are protected. {one_not}" in words(html)
     assert wants(html)[0] == "web-01 is behind its RPO target" and "22 min old" in words(html)
     stood(vms[1:3], protection="source_unreachable", newest_point_at=clock.now() - timedelta(minutes=30))
-    assert wants(look(priya))[0] == "3 VMs are behind their RPO target"
+    html = look(priya)
+    assert wants(html)[0] == "3 VMs are behind their RPO target"
+    assert "0 of 4 VMs are protected. 0 of 3 replicated VMs have a recovery point within the RPO target." in words(html)
 
 
 def test_at_most_five_needs_and_the_most_urgent_first(cast: Cast, priya: Client, vms: list[VM]) -> None:
@@ -161,6 +187,27 @@ def test_at_most_five_needs_and_the_most_urgent_first(cast: Cast, priya: Client,
     assert f"/northwind/replication/orders/{order}/" in look(priya)
     sign_in(priya, cast.ravi)  # he may look: what only an authorized user can do isn't asked of him
     assert f"{ticket.number} runs. Does it work?" not in wants(look(priya))
+    request_termination(cast.actor("priya"), ticket, "Back", "DFW01", "end-key-1")
+    assert f"{ticket.number} runs. Does it work?" not in wants(look(sign_in(priya, cast.priya))), "it is to end"
+
+
+def test_of_more_than_five_it_says_how_many(cast: Cast, priya: Client, vms: list[VM]) -> None:
+    for n, vm in enumerate(vms[:3]):
+        say_yes(cast, request(cast, [vm], "live", key=f"request-{n}"))
+    more = make_vms(cast.northwind, cast.sites["PHX01"], ["old-1", "old-2", "old-3"])
+    protect(cast, more, "order-key-2")
+    work.drive()
+    html = look(priya)
+    assert len(wants(html)) == 5 and "Needs you 5 of 6" in words(html)
+    assert "Both" not in words(html) and "All 3 replicated VMs" in words(html)
+    stood(more[:1], protection="needs_input")
+    html = look(priya)
+    assert "Needs you 5 of 7" in words(html) and "Both replicated VMs have a recovery point" in words(html)
+
+
+def test_in_an_outage_needs_stand_once(cast: Cast, priya: Client, vms: list[VM]) -> None:
+    declare(cast)
+    assert look(priya).count('id="needs"') == 1
 
 
 def test_a_test_that_is_over_wants_its_result(cast: Cast, priya: Client, vms: list[VM]) -> None:
@@ -215,12 +262,12 @@ def test_protection_over_time(cast: Cast, vms: list[VM]) -> None:
     for pk, ago in days.items():
         mine.filter(pk=pk).update(protected_at=now - timedelta(days=ago, hours=1))
     mine.filter(pk=max(days)).update(cancelled_at=now - timedelta(days=1, hours=1))
-    chart = protection_chart(cast.actor("ravi"), "30d", 4)
+    chart = protection_chart(cast.actor("ravi"), "30d", 2, 4)
     assert {day: chart.rows[day][1] for day in (29, 11, 10, 5, 2, 1, 0)} == {
         29: (1, 2), 11: (1, 2), 10: (2, 1), 5: (3, 0), 2: (3, 1), 1: (2, 2), 0: (2, 2),
     }  # fmt: skip
     assert "from 1 at first to 2 now, of 4" in chart.description
-    assert len(protection_chart(cast.actor("ravi"), "24h", 4).rows) == 48
+    assert len(protection_chart(cast.actor("ravi"), "24h", 2, 4).rows) == 48
 
 
 # ---- To whom ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What needs the reader: at most five things, the most urgent first, each with one action."""
+"""What needs the reader, the most urgent first, each with one action; five of them are shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from accounts.models import Head, Permission
 from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import age, day, duration, whole
+from failover.models import Kind
 from failover.screens.census import Census
 from failover.screens.examples import FAILED, Example
 from failover.screens.row import TEST_TELLS_FOR, page
@@ -59,12 +60,11 @@ def ways(actor: Actor) -> Ways:
 
 def needs(actor: Actor, head: Head, counted: Census, told: Told, tickets: Sequence[Running]) -> list[Need]:
     there = ways(actor)
-    found = [
+    return [
         *_of_tickets(actor, tickets), *_of_orders(actor, counted, told), *_behind(actor, counted, told, there),
         *_people(counted, told, there), *_results(actor, tickets), *_tests(actor, counted, told, there),
         *_unprotected(head, there),
     ]  # fmt: skip
-    return found[:AT_MOST]
 
 
 def vms(n: int) -> str:
@@ -82,9 +82,10 @@ def _list(there: Ways, query: str) -> str:
 
 
 def _of_tickets(actor: Actor, tickets: Sequence[Running]) -> Iterator[Need]:
+    ending = {one.ticket.about_id for one in tickets if one.ticket.kind == Kind.TERMINATE}
     for one in tickets:
         number, href = one.ticket.number, page("failover", actor, one.ticket.number)
-        if one.unconfirmed and actor.listed:
+        if one.unconfirmed and actor.listed and one.ticket.pk not in ending:
             text = f"Live failover of {vms(one.ticket.vm_count)} to {one.ticket.target}. Tell us once you have looked."
             title = f"{number} runs. Does it work?"
             yield Need("user-check", "info", title, text, href, "Confirm that it works", number)

@@ -66,13 +66,15 @@ def calm(actor: Actor, head: Head, counted: Census, told: Told, tickets: Sequenc
 
 
 def _targets(counted: Census, told: Told) -> str:
-    if not counted.copied:
+    """How many of those that are copied can be recovered to within their target, and which one can't."""
+    of, within = counted.copied, counted.copied - counted.behind
+    if not of:
         return ""
-    if not counted.behind:
-        return "Every one has a recovery point within its target."
-    if counted.behind == 1 and told.get("behind"):
-        return f"Every one but {told['behind'][0].name} has a recovery point within its target."
-    return f"{counted.behind:,} more are behind their RPO target."
+    have = "has" if 1 in (of, within) else "have"
+    which = f", {told['behind'][0].name} doesn't" if counted.behind == 1 < of and told.get("behind") else ""
+    copied = "replicated VM" if of == 1 else "replicated VMs"
+    many = "Both" if within == of == 2 else f"All {of:,}" if within == of > 2 else f"{within:,} of {of:,}"
+    return f"{many} {copied} {have} a recovery point within the RPO target{which}."
 
 
 def _way_on(actor: Actor, head: Head, tickets: Sequence[Running]) -> Button | None:

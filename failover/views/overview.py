@@ -20,7 +20,7 @@ from ampdr.views import page_or_part
 from failover.screens.census import Census, Down, census, down, pairs, readable_as, told_by_replication
 from failover.screens.events import last_events
 from failover.screens.examples import examples
-from failover.screens.needs import needs, tests_due, ways
+from failover.screens.needs import AT_MOST, needs, tests_due, ways
 from failover.screens.outages import Shown, shown
 from failover.screens.protection import SPANS, protection_chart, span_of
 from failover.screens.running import running
@@ -60,12 +60,12 @@ def _of_replication(actor: Actor, head: Head, counted: Census, downs: list[Down]
     """For who may read of it: everything that the page is for."""
     told, tickets = examples(actor, counted), running(actor, counted)
     cities = {place.code: place.city for pair in pairs(counted, downs) for place in pair.places}
-    listed = told.get("listed", ())
+    listed, wanted = told.get("listed", ()), needs(actor, head, counted, told, tickets)
     return {
         "sentence": outage(actor, downs, listed) if downs else calm(actor, head, counted, told, tickets),
         "split": [split(down, cities, tickets) for down in downs if _concerns(down)],
         "tiles": tiles(actor, head, counted) if head.all_vms else (),
-        "needs": needs(actor, head, counted, told, tickets),
+        "needs": wanted[:AT_MOST], "wanted": len(wanted),
         "running": [one for one in tickets if one.open][:SHOWN], "due": tests_due(actor, told),
         "chart": protection_chart(actor, span, counted.originals) if head.all_vms else None,
         "span": span, "spans": [(key, one.word) for key, one in SPANS.items()],
