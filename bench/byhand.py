@@ -61,7 +61,7 @@ RUN = (
     f"""UPDATE replication_replication SET state = 'paused', state_since = now(), next_step_at = null, flag = ''
     WHERE state = 'protected' AND vm_id IN ({LINES})""",
     NOTE.format(kind="replication", event="pause", subject="line.replication_id", source="protected", target="paused"),
-    f"""UPDATE inventory_vm SET shown = false, protection = 'paused', failover_state = 'running'
+    f"""UPDATE inventory_vm SET shown = false, protection = 'paused', failover_state = 'running', power = 'off'
     WHERE id IN ({LINES})""",
     """INSERT INTO inventory_vm (uuid, account_id, site_id, name, slug, role, original_id, made_by, os, address,
     generation, disk_gb, power, made_at, failover_state, held_by, fim_changes)
