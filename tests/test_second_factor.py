@@ -161,6 +161,23 @@ def test_a_right_code_is_not_lost_with_a_refused_form(priya: Client, vms: list[V
     assert Activity.objects.get(kind="ticket", event="request").facts["second_factor"] == "totp"
 
 
+def test_a_wrong_code_and_a_wrong_site_are_said_together(cast: Cast, priya: Client, vms: list[VM]) -> None:
+    """A wrong code counts as a try whatever else is wrong; what else is wrong is said without looking at a code."""
+    _, sent = preview(priya, vms[:1], kind="live")
+    for code, why, status in ((wrong_code(), "This code isn't right", 400), ("", "Type the code of", 403)):
+        answer = priya.post(CONFIRM, {**sent, "reason": "", "site_code": "DFW01", "code": code})
+        said = text(answer)
+        assert answer.status_code == status and why in said and "Say why now" in said
+        assert "DFW01 is where they run now" in said
+    assert Activity.objects.filter(event="wrong_code").count() == 1 and not Ticket.objects.exists()
+    running = live_running(cast, vms[:1])
+    end = f"/northwind/failovers/{running.number}/terminate/"
+    answer = priya.post(end, {"key": "end-key-1", "reason": "", "site_code": "PHX01", "code": wrong_code()})
+    said = text(answer)
+    assert answer.status_code == 400 and "This code isn't right" in said
+    assert "Say why now" in said and "PHX01 is where they run now" in said
+
+
 def test_the_proof_ends_after_five_minutes_and_another_session_has_none(
     cast: Cast, priya: Client, vms: list[VM]
 ) -> None:

@@ -9,7 +9,14 @@ from failover.actions.decisions import (
     version_of,
     why_not_approver,
 )
-from failover.actions.endings import confirm, ending_of, refuse_nothing_to_end, request_termination, withdraw
+from failover.actions.endings import (
+    confirm,
+    ending_of,
+    refuse_nothing_to_end,
+    request_termination,
+    withdraw,
+    wrong_in_termination,
+)
 from failover.actions.extending import latest_end, refuse_nothing_to_extend, request_extension
 from failover.actions.requests import (
     TEST_DAYS,
@@ -19,6 +26,7 @@ from failover.actions.requests import (
     need_listing,
     need_read,
     request_failover,
+    wrong_in,
 )
 from failover.actions.results import record_result, refuse_no_result
 from failover.actions.settling import give_up, retry, settle, tries_of
@@ -59,4 +67,6 @@ __all__ = [
     "version_of",
     "why_not_approver",
     "withdraw",
+    "wrong_in",
+    "wrong_in_termination",
 ]

@@ -111,12 +111,18 @@ def _request_once(
 
 
 def _check_live(about: Ticket, reason: str, site_code: str) -> None:
+    refuse_fields(wrong_in_termination(about, reason, site_code))
+
+
+def wrong_in_termination(about: Ticket, reason: str, site_code: str) -> dict[str, list[str]]:
+    """What isn't well-formed in such a request; a page asks while the second factor is still to be proved."""
     fields: dict[str, list[str]] = defaultdict(list)
-    if not reason:
+    if about.kind == Kind.LIVE and not reason.strip():
         fields["reason"].append("Say why now. Support reads it, and it goes in the record.")
     words = f"{about.target} is where they run now. Type the site they go back to: {about.source}."
-    fields["site_code"] += wrong_site_code(site_code, about.source, about.target, words)
-    refuse_fields(fields)
+    if about.kind == Kind.LIVE:
+        fields["site_code"] += wrong_site_code(site_code, about.source, about.target, words)
+    return {name: errors for name, errors in fields.items() if errors}
 
 
 def refuse_nothing_to_end(about: Ticket) -> int:

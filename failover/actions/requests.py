@@ -213,6 +213,19 @@ def _check_wish(wish: Wish, vms: QuerySet[VM]) -> None:
     refuse_fields(fields)
 
 
+def wrong_in(actor: Actor, wish: Wish) -> dict[str, list[str]]:
+    """What isn't well-formed in a wish whose second factor is still to be proved, to be told beside that."""
+    wanted = set(map(_uuid, wish.vms))
+    vms = VM.objects.visible_to(actor, Permission.READ_REPLICATION).filter(uuid__in=wanted, role="primary")
+    try:
+        _check_wish(wish, vms)
+    except Invalid as wrong:
+        return wrong.fields
+    except Conflict:  # told once the request is well-formed
+        pass
+    return {}
+
+
 def _wrong_target(wish: Wish, vms: QuerySet[VM], fields: dict[str, list[str]]) -> list[str]:
     try:
         source, target = route(vms)

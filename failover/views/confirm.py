@@ -22,7 +22,7 @@ from accounts.actions.second_factor import Factor, factor_of
 from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Conflict, Forbidden, Invalid
-from failover.actions import Wish, request_failover
+from failover.actions import Wish, request_failover, wrong_in
 from failover.forms import PROVED, Send, What, moment
 from failover.models import Failover, Kind
 from failover.screens import cautions
@@ -201,15 +201,21 @@ def _request(request: Visit, asked: Asked, form: Send) -> HttpResponse:
     except Invalid as refusal:
         if number := made_with(actor, key):  # pressed twice: the first one used the code
             return see_other("failover", actor.account_slug, number)
-        form.refuse(refusal.fields)
+        form.refuse(refusal.fields | (_beside(request, asked, form) if "code" in refusal.fields else {}))
         return _once_more(request, asked, form, 400)
     except Forbidden as refusal:
         say_needed(form, refusal)
+        form.refuse(_beside(request, asked, form))
         return _once_more(request, asked, form, 403)
     except Conflict as refusal:
         return _look_again(request, asked, form, as_it_stands(request, refusal, key))
     request.session.pop(TYPED, None)
     return see_other("failover", actor.account_slug, ticket.number)
+
+
+def _beside(request: Visit, asked: Asked, form: Send) -> dict[str, list[str]]:
+    """What is wrong beside a code that is: all is said at once. A code that is right counts, and holds meanwhile."""
+    return wrong_in(request.actor, _wish(asked, form))
 
 
 def _wish(asked: Asked, form: Send) -> Wish:

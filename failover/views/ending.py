@@ -18,7 +18,7 @@ from accounts.views import Visit
 from ampdr import clock
 from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor
-from failover.actions import need_listing, need_read, refuse_nothing_to_end, request_termination
+from failover.actions import need_listing, need_read, refuse_nothing_to_end, request_termination, wrong_in_termination
 from failover.forms import Send
 from failover.models import Failover, Kind, Ticket
 from failover.views.choice import FEW
@@ -51,10 +51,12 @@ def terminate(request: Visit, number: str) -> HttpResponse:
     except Invalid as refusal:
         if number := made_with(actor, key):  # pressed twice: the first one used the code
             return see_other("failover", actor.account_slug, number)
-        form.refuse(refusal.fields)
+        beside = wrong_in_termination(ticket, said["reason"], said["site_code"]) if "code" in refusal.fields else {}
+        form.refuse(refusal.fields | beside)
         return _before_the_end(request, ticket, form, key, status=400)
     except Forbidden as refusal:
         say_needed(form, refusal)
+        form.refuse(wrong_in_termination(ticket, said["reason"], said["site_code"]))
         return _before_the_end(request, ticket, form, key, status=403)
     except Conflict as refusal:
         raise as_it_stands(request, refusal, key, ticket, "Request termination") from refusal
