@@ -17,7 +17,7 @@ from failover.tasks import Carry
 from inventory.models import VM, Site
 from replication.models import PointFeed, RecoveryPoint
 from replication.providers import punctual
-from replication.providers.base import Point, Points, Unreachable
+from replication.providers.base import Point, Points
 from replication.providers.simulated import doubled, effects
 from replication.providers.simulated.settings import ledger_path
 from replication.providers.sites import provider_of
@@ -37,6 +37,7 @@ def vms(cast: Cast) -> Iterator[list[VM]]:
     yield vms
     liars.honest()
     liars.Hangs.goes_on.set()
+    punctual._barriers.clear()
 
 
 def lie(name: str, *sites: str) -> None:
@@ -154,7 +155,8 @@ def test_an_answer_that_comes_too_late_is_nobodys_any_more(
     assert speaks(line)
     liars.honest()
     provider_of("PHX01").timeout = 60
-    drive_to(ticket, "running")
+    with clock.ahead(timedelta(hours=2)):  # what hung alone is asked again in an hour at the latest
+        drive_to(ticket, "running")
     before = list(Failover.objects.order_by("pk").values())
     liars.Hangs.goes_on.set()  # all that hung does now what it was asked
     assert liars.Hangs.went_on.wait(60)
@@ -163,13 +165,37 @@ def test_an_answer_that_comes_too_late_is_nobodys_any_more(
     assert each_once("start_test")
 
 
-def test_calls_that_hang_are_counted_and_no_more_are_made(monkeypatch: pytest.MonkeyPatch, vms: list[VM]) -> None:
-    """A technology that never comes back costs some threads, never all workers."""
-    monkeypatch.setattr(punctual, "GRACE", 0)
-    monkeypatch.setitem(punctual._hanging, "PHX01", punctual.HANGING)
-    with pytest.raises(Unreachable, match="8 calls to PHX01 hang"):
-        punctual.in_time(provider_of("PHX01"), lambda: "never asked")
-    assert punctual.in_time(provider_of("DFW01"), lambda: "asked") == "asked"
+def test_a_vm_that_hangs_for_ever_stops_no_other_at_its_site(
+    cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found once, it is asked by itself: what comes to its site later goes through in one call, whoever hangs."""
+    more = make_vms(cast.northwind, cast.sites["DFW01"], [f"more-{n:02}" for n in range(40)])
+    late = make_vms(cast.northwind, cast.sites["DFW01"], [f"late-{n:02}" for n in range(20)])
+    protect(cast, [*more, *late], "order-of-more")
+    monkeypatch.setattr(punctual, "GRACE", 0.5)
+    lie("Hangs")
+    provider_of("PHX01").timeout = 0.5
+    begin(cast, [*vms, *more])
+    drive_on()
+    assert others() == {"running"} and victim().state == "starting" and speaks(victim())
+    before = threads()
+    assert before <= 16
+    ticket = request(cast, late, key="late-request")
+    say_yes(cast, ticket)
+    with clock.ahead(13 * LEASE):
+        Failover.objects.filter(vm__name=VICTIM).update(next_step_at=clock.now() - timedelta(seconds=1))
+        work.drive(500)
+    assert states(ticket) == ["running"] * 20 and threads() <= before + 1
+    liars.honest()
+    liars.Hangs.goes_on.set()
+    assert liars.Hangs.went_on.wait(60)
+    with clock.ahead(timedelta(hours=2)):
+        work.drive(500)
+    assert victim().state == "running" and each_once("start_test")
+
+
+def threads() -> int:
+    return punctual._hanging["PHX01"]
 
 
 def test_done_is_done_once(cast: Cast, vms: list[VM]) -> None:

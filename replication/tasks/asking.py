@@ -152,24 +152,21 @@ def ask(provider: Provider, requests: Mapping[int, Request], accepted: set[int])
     Raises Unreachable when it doesn't answer, unless it forgets keys: then what it didn't answer of is unknown.
     To look is harmless, whatever it remembers: a look that wasn't answered is repeated.
     """
-    known = _parts([requests[pk].key for pk in requests if pk in accepted], provider.batch)
+    forgets = not provider.remembers_keys
+    known = [requests[pk].key for pk in requests if pk in accepted]
     said, broken = heard(provider, provider.observe, known, again=True)
-    silence, forgets = "", not provider.remembers_keys
+    silence = ""
     again = [] if forgets else [pk for pk in accepted if requests[pk].key not in said]
     try:
-        parts = _parts([requests[pk] for pk in requests if pk not in accepted or pk in again], provider.batch)
-        more, broken = heard(provider, provider.submit, parts, again=not forgets)
-        said |= more
+        wishes = [requests[pk] for pk in requests if pk not in accepted or pk in again]
+        more, refrained = heard(provider, provider.submit, wishes, again=not forgets, key=lambda one: one.key)
+        said, broken = said | more, broken | refrained
     except Unreachable as error:
         if not forgets:
             raise
         silence = str(error)
     progress = {pk: said[request.key] for pk, request in requests.items() if request.key in said}
-    return Answers(progress, silence, {pk: broken[id(one)] for pk, one in requests.items() if id(one) in broken})
-
-
-def _parts(things: Sequence[T], size: int) -> list[Sequence[T]]:
-    return [things[start : start + size] for start in range(0, len(things), size)]
+    return Answers(progress, silence, {pk: broken[one.key] for pk, one in requests.items() if one.key in broken})
 
 
 def keys_of(rows: Sequence[Any]) -> list[int]:

@@ -6,7 +6,7 @@ What can't be true is not known: a loss below zero, a moment in the future, an a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -15,48 +15,70 @@ from typing import Any, TypeVar
 
 from ampdr import clock
 from replication.providers.base import Kind, Point, Points, Progress, Provider, Result, Unreachable
-from replication.providers.punctual import in_time
+from replication.providers.punctual import NotAsked, hung_alone, in_time
 
 T = TypeVar("T")
 log = logging.getLogger("replication.hearing")
 
 SKEW = timedelta(minutes=5)  # so much may a site's clock go ahead of ours
 SOONEST, LATEST = 0.1, 3600.0  # seconds until a work is looked at again
+REQUESTS = "requests"  # the kind of call that submits them, or observes
 BROKEN_CALLS = 24  # of one batch: enough to find two of a thousand that a provider chokes on
 
 
 def heard(
     provider: Provider,
     verb: Callable[[Sequence[T]], Mapping[str, Progress]],
-    parts: Iterable[Sequence[T]],
+    things: Sequence[T],
     again: bool,
-) -> tuple[dict[str, Progress], dict[int, str]]:
-    """What the provider says of these things, and the error of each that it chokes on, by its `id`.
+    key: Callable[[T], str] = str,
+) -> tuple[dict[str, Progress], dict[str, str]]:
+    """What the provider says of these things, and the error of each that it chokes on, by their keys.
 
     Raises Unreachable when it doesn't answer, and what it broke on when it answers of nothing. `again`: a call may be
     repeated, so what breaks is asked in halves until one thing stands alone, and the others go on.
     """
     said: dict[str, Progress] = {}
-    errors: dict[int, str] = {}
-    waiting, broken, last = list(parts), 0, None
+    errors: dict[str, str] = {}
+    waiting, broken, last = _parts(provider, things, key), 0, None
     while waiting:
         part = waiting.pop(0)
+        alone = key(part[0]) if len(part) == 1 else ""
+        apart = _stands_apart(provider, alone)
         try:
-            said |= fit(in_time(provider, lambda part=part: dict(verb(part))))  # type: ignore[misc]
-        except Unreachable:
-            raise
+            said |= fit(in_time(provider, lambda part=part: dict(verb(part)), REQUESTS, alone))  # type: ignore[misc]
+        except Unreachable as error:
+            if not apart:
+                raise
+            errors[alone] = str(error)
+            if not isinstance(error, NotAsked):  # one try in a call: a dozen would take longer than the lease
+                errors |= {key(one): str(error) for left in waiting for one in left}
+                break
         except Exception as error:
             last, broken = error, broken + 1
             if not again:
                 raise
             log.warning("%s of %d at %s broke: %s", verb.__name__, len(part), provider.site, error)
             if len(part) == 1 or broken >= BROKEN_CALLS:
-                errors |= {id(one): f"{type(error).__name__}: {error}" for one in part}
+                errors |= {key(one): f"{type(error).__name__}: {error}" for one in part}
             else:
                 waiting[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
     if last and not said:
         raise RuntimeError(f"{type(last).__name__}: {last}") from last
     return said, errors
+
+
+def _parts(provider: Provider, things: Sequence[T], key: Callable[[T], str]) -> list[Sequence[T]]:
+    """As many at once as it takes; each that hung alone once more by itself, when the others were asked."""
+    apart = [one for one in things if _stands_apart(provider, key(one))]
+    keys = {key(one) for one in apart}
+    others = [one for one in things if key(one) not in keys] if apart else things
+    parts = [others[start : start + provider.batch] for start in range(0, len(others), provider.batch)]
+    return [*parts, *([one] for one in apart)]
+
+
+def _stands_apart(provider: Provider, key: str) -> bool:
+    return provider.remembers_keys and key != "" and hung_alone(provider.site, REQUESTS, key)
 
 
 def fit(said: Mapping[str, Any]) -> dict[str, Progress]:

@@ -107,7 +107,7 @@ class Collect(Duty):
                 answer.silent = not in_time(provider, provider.health).answers
             if asked:
                 since = {str(vm): newest for _, vm, newest, _ in asked}
-                points = in_time(provider, lambda: provider.recovery_points(since))
+                points = in_time(provider, lambda: provider.recovery_points(since), "recovery points")
                 answer.points = fit_points(points, answer.replications)
         except Unreachable as error:
             answer.error = str(error) or type(error).__name__
