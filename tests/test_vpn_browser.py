@@ -62,7 +62,7 @@ def test_from_the_site_to_the_profile_on_a_phone(
     page.get_by_role("link", name="Windows").click()
     expect(page.get_by_role("link", name="Download PHX01-Recovery for Windows")).to_be_visible(timeout=60_000)
     assert page.evaluate("window.same")
-    page.get_by_role("button", name="Let me in to PHX01-Recovery").click()
+    page.get_by_role("button", name="Give me PHX01-Recovery").click()
     expect(page.get_by_text("You have the profile PHX01-Recovery.")).to_be_visible(timeout=60_000)
     assert "host = phx01.vpn.example" in take(page, tmp_path)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]

@@ -273,7 +273,7 @@ def test_without_read_replication_no_ticket_is_named(
     sign_in(client, viewer(cast, Permission.READ_VPN, Permission.READ_VMS))
     html = look(client)
     assert "2 VMs run in Phoenix now." in words(html) and number not in html and "FO-" not in html
-    assert "Let in" not in html and "Ask Oscar Lind or Priya Raman to let you in." in words(html)
+    assert "Give it" not in html and "Ask Oscar Lind or Priya Raman to give it to you." in words(html)
 
 
 def test_without_read_vms_nothing_tells_where_they_are(
@@ -312,7 +312,7 @@ def test_another_accounts_failover_is_not_counted(
 def test_a_profile_of_ones_own(cast: Cast, client: Client, gateways: Gateways, vms: list[VM]) -> None:
     sign_in(client, cast.oscar)
     html = look(client, "?site=PHX01-Recovery")
-    assert "You don't have the profile PHX01-Recovery." in words(html) and "Let me in to PHX01-Recovery" in html
+    assert "You don't have the profile PHX01-Recovery." in words(html) and "Give me PHX01-Recovery" in html
     refused = client.get("/northwind/vpn/PHX01-Recovery/profile/")
     assert refused.status_code == 403 and b"You don&#x27;t have the profile PHX01-Recovery" in refused.content
     give(gateways["PHX01-Recovery"], cast.oscar)

@@ -47,7 +47,7 @@ def test_who_stands_in_the_table(cast: Cast, client: Client, gateways: Gateways)
     sign_in(client, viewer(cast, Permission.READ_VPN, Permission.READ_VMS))
     assert names(look(client)) == ["Oscar Lind"]
     Membership.objects.filter(person=cast.oscar).update(enabled=False)
-    assert "Nobody is let in yet" in look(client)
+    assert "Nobody has a profile yet" in look(client)
 
 
 def test_pages_of_people_and_finding_one(cast: Cast, client: Client, gateways: Gateways) -> None:  # noqa: F811

@@ -182,7 +182,7 @@ def profile(request: Visit, profile: str) -> HttpResponse:
     mine = gateway.members.standing().filter(membership__account=actor.account_id, membership__person=actor.person_id)
     if not mine.exists():
         names = " or ".join(keepers(actor.account_id)) or "an administrator of your account"
-        raise Forbidden(f"Ask {names} to let you in.", title=f"You don't have the profile {gateway.name}")
+        raise Forbidden(f"Ask {names} to give it to you.", title=f"You don't have the profile {gateway.name}")
     person = Person.objects.get(pk=actor.person_id or 0)
     response = HttpResponse(written(actor, gateway, person.email), content_type="text/plain; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{actor.account_slug}-{gateway.name}.conf"'
