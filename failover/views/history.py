@@ -23,6 +23,7 @@ class Worst:
     name: str = ""
     oldest: datetime | None = None  # the oldest point that a start would use now
     behind: bool = False  # older than the strictest target
+    most: bool = False  # it lost more than another one
     replication: Replication | None = None
     rpo: dict[str, Any] = field(default_factory=dict)
 
@@ -37,7 +38,7 @@ def worst_of(ticket: Ticket, asked: str) -> Worst:
     found = Replication.objects.filter(failovers__ticket=ticket).annotate(
         name=F("vm__name"), loss=F("failovers__launch__loss_seconds"), **drawn(over),
         newest=Window(Min("newest_point_at")), chosen=Window(Min("failovers__point_at")),
-        strictest=Window(Min("rpo_target")),
+        strictest=Window(Min("rpo_target")), least=Window(Min("failovers__launch__loss_seconds")),
     )  # fmt: skip
     first: Any = found.order_by(
         F("loss").desc(nulls_last=True), F("newest_point_at").asc(nulls_first=True), "pk"
@@ -46,9 +47,14 @@ def worst_of(ticket: Ticket, asked: str) -> Worst:
         return Worst()
     oldest = first.chosen or first.newest
     return Worst(
-        first.name, oldest, bool(oldest and clock.now() - oldest > first.strictest), first,
-        rpo_chart(first, first.name, over) if over else {},
+        first.name, oldest, bool(oldest and clock.now() - oldest > first.strictest), _more(first.loss, first.least),
+        first, rpo_chart(first, first.name, over) if over else {},
     )  # fmt: skip
+
+
+def _more(loss: float | None, least: float | None) -> bool:
+    """To the second, as it is shown."""
+    return None not in (loss, least) and round(loss or 0) > round(least or 0)
 
 
 def _span(ticket: Ticket) -> str:

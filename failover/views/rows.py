@@ -64,7 +64,8 @@ def row_of(actor: Actor, ticket: Ticket, line: Failover) -> Row:
     shown = line.state in SHOWN
     role = line.kind if shown else "primary"
     launch = getattr(line, "launch", None)
-    point_at = launch.point_at if launch else line.point_at or line.vm.newest_point_at
+    newest = None if line.state == "dropped" else line.vm.newest_point_at
+    point_at = launch.point_at if launch else line.point_at or newest
     loss = timedelta(seconds=launch.loss_seconds) if launch and launch.loss_seconds is not None else None
     if not launch and line.state == "requested" and point_at:
         loss = clock.now() - point_at

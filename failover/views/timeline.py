@@ -82,7 +82,7 @@ def _moment(ticket: Ticket, one: dict[str, Any], runs: bool) -> Moment | None:
     if one["kind"] == "ticket":
         return _decision(ticket, one, who)
     dressed = _WORDS.get(one["event"])
-    if dressed is None:
+    if dressed is None or (one["event"] == "drop" and ticket.state != "approved"):  # the decision says it
         return None
     tone, icon, words = dressed
     tone = _tone_of_running(ticket, runs) if tone == "running" else tone
@@ -123,7 +123,7 @@ def _decision(ticket: Ticket, one: dict[str, Any], who: str) -> Moment | None:
         "approve": (f"{who} approved it", "ok", "circle-check"),
         "reject": (f"{who} rejected it", "bad", "ban"),
         "withdraw": (f"{who} withdrew the request", "off", "circle-x"),
-        "lapse": ("The request lapsed, unanswered", "off", "circle-x"),
+        "lapse": ("The request lapsed", "off", "circle-x"),
         "result": (f"{who} told how it went: {ticket.get_result_display()}", *_RESULT.get(ticket.result, _RESULT[""])),
     }
     if one["event"] not in titles:
@@ -131,7 +131,8 @@ def _decision(ticket: Ticket, one: dict[str, Any], who: str) -> Moment | None:
     title, tone, icon = titles[one["event"]]
     if one["event"] == "result":
         return Moment(title, ticket.result_notes, tone, icon, one["last"])
-    return Moment(title, quoted, tone, icon, one["first"])
+    text = f"{one['why']}." if one["event"] == "lapse" and one["why"] else quoted
+    return Moment(title, text, tone, icon, one["first"])
 
 
 _RESULT = {
@@ -180,8 +181,8 @@ _REASONED = ("fail_start", "fail_termination", "terminate", "give_up")
 # ---- Now and next ----------------------------------------------------------------------------------------------------
 
 
-def coming(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
-    """From what waits now to the end, as far as anybody can know it."""
+def coming(ticket: Ticket, lines: Lines, word: State, ending: Ticket | None) -> Iterator[Moment]:
+    """From what waits now to the end, as far as anybody can know it. `ending`: its termination, while that waits."""
     if ticket.state == "waiting":
         text = "One approval is needed, by another person than who requested it."
         yield Moment("Waiting for approval by Support", text, "warn", "clock", word="now")
@@ -194,7 +195,7 @@ def coming(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
     elif word.name in ("waiting", "failing_over"):
         yield from _from_the_start(ticket, lines)
     elif word.name in ("running", "confirmed", "failed", "terminating"):
-        yield from _from_running(ticket, lines, word)
+        yield from _from_running(ticket, lines, word, ending)
 
 
 def _from_the_start(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
@@ -203,7 +204,7 @@ def _from_the_start(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
     yield Moment(f"Running in {ticket.target}", icon="circle-check", ahead=True)
     if ticket.kind == Kind.LIVE:
         yield Moment("You confirm that it works", "Connect over SSL/VPN and press Confirm.", icon="check", ahead=True)
-    yield from _the_end(ticket, lines)
+    yield from _the_end(ticket, lines, None)
 
 
 _AT_START = {
@@ -212,19 +213,26 @@ _AT_START = {
 }
 
 
-def _from_running(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
-    if word.name == "running" and ticket.kind == Kind.LIVE:
+def _from_running(ticket: Ticket, lines: Lines, word: State, ending: Ticket | None) -> Iterator[Moment]:
+    if word.name == "running" and ticket.kind == Kind.LIVE and not ending:
         yield Moment("You confirm that it works", icon="check", ahead=True, word="now")
     if lines.any("start_failed", "termination_failed"):
         yield Moment("Support tries again, or gives it up", icon="life-buoy", ahead=True, word="now")
     if lines.shown:
-        yield from _the_end(ticket, lines)
+        yield from _the_end(ticket, lines, ending)
 
 
-def _the_end(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
-    if ticket.kind != Kind.TEST:
+def _the_end(ticket: Ticket, lines: Lines, ending: Ticket | None) -> Iterator[Moment]:
+    if lines.counts["terminating"] and not lines.any("running"):
+        yield Moment("Terminated", "The failover VMs are stopped and deleted.", icon="log-out", ahead=True)
+        return
+    if ending:
+        text = f"{ending.number} waits for Support. Changes made in {ticket.target} are not copied back."
+        yield Moment("Terminated once approved", text, icon="log-out", ahead=True)
+    elif ticket.kind != Kind.TEST:
         text = f"When you request it and Support approves. Changes made in {ticket.target} are not copied back."
         yield Moment("Terminated", text, icon="log-out", ahead=True)
+    if ticket.kind != Kind.TEST:
         return
     ends_at = lines.ends_at or ticket.ends_at
     if ends_at and clock.now() < ends_at - REMINDED_BEFORE:
