@@ -1,4 +1,4 @@
-"""One round of every race of `tests.racing`, over HTTP at real web processes; `make races` runs 200 of each."""
+"""One round of every race of `tests.racers`, over HTTP at real web processes; `make races` runs 200 of each."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from django.db import connection
 
 from accounts.actions import furnish
 from accounts.activity import faults
+from replication.providers.simulated import doubled
+from replication.providers.simulated.settings import ledger_path
 from tests.cast import make_cast
-from tests.racing import RACES, Answer, Shot, deadlocks, judge, on_the_field, round_of
+from tests.racefield import Answer, Race, Shot, deadlocks, judge, on_the_field, run_rounds
+from tests.racers import RACES
 
 
 @pytest.fixture
@@ -26,11 +29,15 @@ def database(transactional_db: None) -> Iterator[str]:
 
 def test_one_round_of_each(database: str, tmp_path: Path) -> None:
     """All in one test: they share the web server, and each has VMs of its own."""
-    before = deadlocks()
+    before, wrong = deadlocks(), list[str]()
     with on_the_field(make_cast(), database, tmp_path) as field:
-        wrong = [words for name in RACES for words in round_of(field, name)]
+        for name, race in RACES.items():
+            wrong += [f"{name}: {words}" for words in run_rounds(field, race, 1)[0]]
     assert wrong == []
-    assert (deadlocks() - before, list(faults())) == (0, [])
+    assert (deadlocks() - before, list(faults()), doubled(ledger_path())) == (0, [], [])
+
+
+ONE, BOTH = Race(lambda field, count: []), Race(lambda field, count: [], both=True)
 
 
 def answers(*statuses: int, text: str = "FO-7, by Mary Osei") -> list[Answer]:
@@ -39,8 +46,15 @@ def answers(*statuses: int, text: str = "FO-7, by Mary Osei") -> list[Answer]:
 
 def test_the_judge_sees_what_is_wrong() -> None:
     """Two winners, none, another refusal, an error of the portal, a loser who isn't told: each is found."""
-    assert judge(answers(200, 409), "FO-7") == []
+    assert judge(answers(200, 409), "FO-7", ONE) == []
     for statuses in ((200, 200), (409, 409), (200, 403), (200, 503)):
-        assert judge(answers(*statuses), "FO-7"), statuses
-    assert judge(answers(409, 302), "FO-7"), "the loser is told of Mary, and Tom has won"
-    assert judge(answers(200, 409), "FO-8") and judge(answers(200, 409, text="FO-7 is decided"), "FO-7")
+        assert judge(answers(*statuses), "FO-7", ONE), statuses
+    assert judge(answers(409, 302), "FO-7", ONE), "the loser is told of Mary, and Tom has won"
+    assert judge(answers(200, 409), "FO-8", ONE) and judge(answers(200, 409, text="FO-7 is decided"), "FO-7", ONE)
+
+
+def test_the_judge_of_two_who_may_both_win() -> None:
+    assert judge(answers(200, 201), "", BOTH) == judge(answers(409, 201), "", BOTH) == []
+    for statuses in ((409, 409), (200, 403), (200, 503)):
+        assert judge(answers(*statuses), "", BOTH), statuses
+    assert judge(answers(200, 409, text="No"), "", BOTH)

@@ -39,7 +39,7 @@ from inventory.models import Outage
 from notices.admin import talk
 from notices.models import Conversation
 
-LOOK_AGAIN = ("changed_meanwhile", "illegal_transition")
+LOOK_AGAIN = ("changed_meanwhile", "illegal_transition", "outcome_unknown")
 SQUARES = {Kind.LIVE: "arrow-right-left", Kind.TERMINATE: "log-out", Kind.EXTEND: "clock"}
 
 
