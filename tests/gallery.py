@@ -25,8 +25,6 @@ CUSTOMER = {
     "vpn": "northwind/vpn/?os=windows",
     "tickets": "northwind/tickets/", "ticket-new": "northwind/tickets/new/?kind=list",
     "notifications": "northwind/notifications/", "notification-settings": "northwind/notifications/settings/",
-    "failover-new": "northwind/failovers/new/?kind=live&site=DFW01",
-    "failover-confirm": "northwind/failovers/new/confirm/?kind=live&site=DFW01",
     "not-found": "northwind/tickets/T-1/",
 }  # fmt: skip
 SUPPORT = {
@@ -48,17 +46,19 @@ def gallery(browser: Browser, address: str) -> None:
         page.context.close()
 
 
-def montage(page: Page, address: str, name: str) -> None:
-    """Four looks of one page in one picture."""
+def montage(page: Page, address: str, name: str, height: int = HEIGHT) -> None:
+    """Four looks of one page in one picture; with no address, of the page as it stands, with all that was typed."""
     shots = []
     for width, theme in LOOKS:
-        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
-        page.goto(address)
+        if address:
+            page.goto(address)
         shots.append((width, base64.b64encode(page.screenshot(type="jpeg", quality=70)).decode()))
+    page.set_viewport_size({"width": LOOKS[0][0], "height": height})
     sheet = page.context.new_page()
-    sheet.set_viewport_size({"width": 1900, "height": 480})
-    images = "".join(f'<img height=460 src="data:image/jpeg;base64,{data}"> ' for _, data in shots)
+    sheet.set_viewport_size({"width": 1900, "height": height * 16 // 30})
+    images = "".join(f'<img width={width // 2} src="data:image/jpeg;base64,{data}"> ' for width, data in shots)
     sheet.set_content(f"<body style='margin:10px;background:#889;white-space:nowrap'>{images}")
     sheet.screenshot(path=str(FOLDER / f"{name}.jpg"), type="jpeg", quality=72)
     sheet.close()

@@ -1,15 +1,21 @@
-"""`make images`: the pictures of the documentation, taken by clicking through a real portal. `--screens`: only those of
-the single screens, which nothing has to happen for. `--order`: only those of an order on its way to Protected."""
+"""`make images`: the pictures of the documentation, taken by clicking through a real portal.
+
+    python -m tests.images [road] [screens] [night] [order]
+
+`road`: README's. `screens`: those that nothing has to happen for. `night`: failovers and outages. `order`: an order on
+its way to Protected.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser import launch_options
 from tests.gallery import gallery
+from tests.night import Night
 from tests.order_road import FAULTS, OrderRoad
 from tests.portal import portal
 from tests.walk import Walk
@@ -26,19 +32,36 @@ def photograph(page: Page, name: str) -> None:
 
 def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
+    wanted = [part for part in PARTS if part.__name__ in sys.argv[1:] or not sys.argv[1:]]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launch_options())
-        if "--order" not in sys.argv:
-            with portal() as running:
-                if "--screens" not in sys.argv:
-                    Walk(running.address, browser, photograph, 1280, 860).road()
-                gallery(browser, running.address)
-        if "--screens" not in sys.argv:
-            with portal(
-                SIMULATION_FAULTS=FAULTS["pictures"], SIMULATION_TIME_SCALE="3600", SWEEP_SECONDS="1"
-            ) as running:
-                OrderRoad(running.address, browser, photograph, 1280, 1120).road()
+        for part in wanted:
+            part(browser)
         browser.close()
+
+
+def road(browser: Browser) -> None:
+    with portal() as running:
+        Walk(running.address, browser, photograph, 1280, 860).road()
+
+
+def screens(browser: Browser) -> None:
+    with portal() as running:
+        gallery(browser, running.address)
+
+
+def night(browser: Browser) -> None:
+    with portal(SWEEP_SECONDS="1") as running:
+        Night(running.address, browser, photograph).road()
+
+
+def order(browser: Browser) -> None:
+    quick = {"SIMULATION_TIME_SCALE": "3600", "SWEEP_SECONDS": "1"}
+    with portal(SIMULATION_FAULTS=FAULTS["pictures"], **quick) as running:
+        OrderRoad(running.address, browser, photograph, 1280, 1120).road()
+
+
+PARTS = (road, screens, night, order)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ampdr.run import DEMO_WORLD
 
 PRIYA = ("priya.raman@northwind.example", "northwind demo 2026")
 MARY = ("mary.osei@support.example", "support demo 2026")
+TOM = ("tom.ueda@support.example", "support demo 2026")
 PATIENCE = 60_000  # ms: the simulated provider takes its time, and so does a busy machine
 
 expect.set_options(timeout=PATIENCE)
