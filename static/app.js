@@ -1,5 +1,6 @@
 /* The portal's own script. Every page works without it: what stops is only the updating.
-   A page's parts listen for `tick` on the body (hx-trigger="tick from:body throttle:15s"). */
+   A page's parts listen for `tick` on the body, every 3 s; to look each 15 s they say "tick from:body throttle:14s":
+   a throttle that ends with a tick would let it pass, and 3 s would be 6. */
 (() => {
   "use strict";
   const doc = document, all = (what, where = doc) => where.querySelectorAll(what);

@@ -31,18 +31,18 @@ def test_an_order_tells_its_steps_and_lines_until_all_are_ready(
     page = client.get(address)
     assert "Reserving capacity" in text(page)
     assert marks(page) == ["dn", "dn", "now"]
-    assert 'throttle:3s"' in page.content.decode()
+    assert 'throttle:2s"' in page.content.decode()
     with clock.ahead(timedelta(hours=15)):
         pretend(monkeypatch)
         page = client.get(address)
-        assert "First sync" in text(page) and "about" in text(page) and 'throttle:15s"' in page.content.decode()
+        assert "First sync" in text(page) and "about" in text(page) and 'throttle:14s"' in page.content.decode()
         assert marks(page) == ["dn", "dn", "dn", "now"]
     with clock.ahead(timedelta(hours=45)):
         pretend(monkeypatch)
         page = client.get(address)
     assert "2 of 2 ready" in text(page) and "Ready in 1 d 21 h" in text(page)
     assert marks(page) == ["dn"] * 5
-    assert 'value="2"' in page.content.decode() and 'throttle:30s"' in page.content.decode()
+    assert 'value="2"' in page.content.decode() and 'throttle:29s"' in page.content.decode()
     assert "Cancel remaining" not in text(page)
 
 

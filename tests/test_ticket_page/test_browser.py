@@ -47,7 +47,7 @@ def test_an_open_page_says_approved_without_a_reload(
         new MutationObserver(() => window.spoken.push(say.textContent))
             .observe(say, {childList: true, characterData: true, subtree: true});
     }""")
-    assert page.locator("#ticket").get_attribute("hx-trigger") == "tick from:body throttle:3s"
+    assert page.locator("#ticket").get_attribute("hx-trigger") == "tick from:body throttle:2s"
     for _ in range(2):
         with page.expect_response(re.compile(rf"/failovers/{ticket}/\?"), timeout=60_000):
             pass
