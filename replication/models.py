@@ -165,6 +165,8 @@ class Replication(Stateful, Driven):
             models.Index(fields=["source", "id"], name="replication_of_site", condition=Q(state="protected")),
             models.Index(fields=["question"], name="replication_asked", condition=~Q(question="")),
             models.Index(fields=["order"], name="replication_unready", condition=Q(state__in=BEFORE_READY)),
+            models.Index(fields=["protected_at"], name="replication_begun", condition=Q(protected_at__isnull=False)),
+            models.Index(fields=["cancelled_at"], name="replication_ended", condition=Q(cancelled_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from ampdr import clock
 from ampdr.lifecycle import Actor
 from failover.models import Failover
 from failover.screens.census import BEHIND, Census, due_soon
-from failover.screens.row import NEVER, OVERDUE, REPLICATED, readiness_name
+from failover.screens.row import NEVER, OVERDUE, REPLICATED, TEST_TELLS_FOR, readiness_name
 from inventory.models import VM, Role
 
 FEW, MANY = 3, 20
@@ -50,14 +50,16 @@ def wanted(actor: Actor, counted: Census) -> Iterator[QuerySet[Any, Any]]:
     vms, now = rows.filter(role=Role.PRIMARY, rank=1), clock.now()  # the rank lets an index give the first names
     listed = AuthorizedUser.objects.visible_to(actor, Permission.READ_REPLICATION).standing()
     yield _some("listed", listed.order_by("person__name"), "person__name", slug="", n=MANY)
+    troubled = vms.filter(group="attention")  # likewise: all of these words are of that group
     if counted.behind:
-        yield _some("behind", vms.filter(protection__in=BEHIND).order_by("newest_point_at"), at="newest_point_at")
+        yield _some("behind", troubled.filter(protection__in=BEHIND).order_by("newest_point_at"), at="newest_point_at")
     for kind, words in (("asked", ("needs_input",)), ("failed", FAILED)):
         if counted.in_state(*words):
-            yield _some(kind, vms.filter(protection__in=words).order_by("name_key"), number="order_number")
+            yield _some(kind, troubled.filter(protection__in=words).order_by("name_key"), number="order_number")
     tested = vms.filter(protection__in=REPLICATED).annotate(tested=readiness_name(now))
     if counted.overdue:
-        yield _some("overdue", tested.filter(tested=OVERDUE.name).order_by("last_test_at"), at="last_test_at")
+        overdue = tested.filter(tested=OVERDUE.name, last_test_at__lt=now - TEST_TELLS_FOR)
+        yield _some("overdue", overdue.order_by("last_test_at"), at="last_test_at")
     if counted.never:
         yield _some("never", tested.filter(tested=NEVER.name).order_by("name_key"))
     if counted.due:

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from django.db.models import Count, DateTimeField, DurationField, F, Func, Q, Value
-from django.db.models.functions import Greatest
+from django.db.models import Count, DateTimeField, DurationField, F, Func, Value
 
 from accounts.models import Permission
 from ampdr import clock
@@ -48,51 +47,45 @@ def span_of(asked: str) -> str:
     return asked if asked in SPANS else FIRST
 
 
-def protection_chart(actor: Actor, asked: str, vms: int) -> Bars:
-    """What `parts/bars.html` draws, in one statement over the rows of replications, not their history. `vms`: how many
-    there are now."""
+def protection_chart(actor: Actor, asked: str, complete: int, vms: int) -> Bars:
+    """What `parts/bars.html` draws, in one statement over what came and went in this time. `complete`: how many
+    replications last now, of how many `vms`: what was before is reckoned back from there."""
     span, now = SPANS[asked], clock.now()
     moments = [now - span.step * n for n in reversed(range(span.count))]
-    protected, there = _counted(actor, moments, span, vms)
+    protected, there = _counted(actor, moments, span, (complete, vms))
     values = [(at, (done, max(0, vms - done))) for at, done, vms in zip(moments, protected, there, strict=True)]
     title = f"Protection over {span.words}"
     drawn = Ages(moments[0], now, span.step, [None] * span.count)
     return bars("protection-chart", title, _described(protected, there[-1]), SERIES, values, list(ticks(drawn)))
 
 
-def _counted(actor: Actor, moments: Sequence[datetime], span: Span, now_there: int) -> tuple[list[int], list[int]]:
+def _counted(
+    actor: Actor, moments: Sequence[datetime], span: Span, now_there: tuple[int, int]
+) -> tuple[list[int], list[int]]:
     """How many were protected at each of these moments, and how many there were."""
-    first, now = moments[0], moments[-1]
-
-    def step_of(moment: Any) -> Func:
-        """The last moment before which it happened."""
-        happened = moment - Value(A_TICK, output_field=DurationField())
-        arguments = (Value(span.step, output_field=DurationField()), happened, Value(now))
-        return Func(*arguments, function="date_bin", output_field=DateTimeField())
-
-    def early(column: str) -> Greatest:
-        """All that lies before the first moment is one."""
-        return Greatest(F(column), Value(first - span.step))
-
-    complete = Replication.objects.visible_to(actor, Permission.READ_REPLICATION).filter(protected_at__isnull=False)
-    lasting = complete.filter(Q(cancelled_at=None) | Q(cancelled_at__gt=first)).order_by()
-    vms = VM.objects.visible_to(actor, Permission.READ_REPLICATION).filter(role=Role.PRIMARY, made_at__gt=first)
-    none = Value(None, output_field=DateTimeField())
-    found = _grouped(lasting, since=step_of(early("protected_at")), until=step_of(F("cancelled_at")), vm=Value(0))
-    made = _grouped(vms.order_by(), since=step_of(early("made_at")), until=none, vm=Value(1))
+    first, now, may = moments[0], moments[-1], Permission.READ_REPLICATION
+    complete = Replication.objects.visible_to(actor, may).filter(protected_at__isnull=False)
+    vms = VM.objects.visible_to(actor, may).filter(role=Role.PRIMARY)
+    begun = _grouped(complete, "protected_at", first, now, span, 0, 1)
+    ended = _grouped(complete, "cancelled_at", first, now, span, 0, -1)
+    made = _grouped(vms, "made_at", first, now, span, 1, 1)
     came: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-    for since, until, kind, n in found.union(made, all=True):
-        came[kind][bisect_left(moments, since + span.step)] += n
-        if until is not None:
-            came[kind][bisect_left(moments, until + span.step)] -= n
-    came[1][0] += now_there - came[1].total()
+    for step, kind, sign, n in begun.union(ended, made, all=True):
+        came[kind][min(bisect_left(moments, step + span.step), len(moments) - 1)] += sign * n
+    for found, there in zip(came, now_there, strict=True):
+        found[0] += there - found.total()
     return _summed(came[0], len(moments)), _summed(came[1], len(moments))
 
 
-def _grouped(rows: Any, **keys: Any) -> Any:
-    return rows.annotate(**{f"key_{name}": key for name, key in keys.items()}).values_list(
-        *(f"key_{name}" for name in keys)
-    ).annotate(n=Count("pk"))  # fmt: skip
+def _grouped(rows: Any, column: str, first: datetime, now: datetime, span: Span, kind: int, sign: int) -> Any:
+    """How many of these moments lie in each step: by the last moment before which it happened."""
+    happened = F(column) - Value(A_TICK, output_field=DurationField())
+    arguments = (Value(span.step, output_field=DurationField()), happened, Value(now))
+    step = Func(*arguments, function="date_bin", output_field=DateTimeField())
+    lately = (
+        rows.filter(**{f"{column}__gt": first}).order_by().annotate(step_=step, kind_=Value(kind), sign_=Value(sign))
+    )
+    return lately.values_list("step_", "kind_", "sign_").annotate(n=Count("pk"))
 
 
 def _summed(came: Counter[int], count: int) -> list[int]:

@@ -38,7 +38,7 @@ def overview(request: Visit) -> HttpResponse:
     actor, span = request.actor, span_of(request.GET.get("span", ""))
     query = {"version": str(request.head.version), "at": period(), "span": span}
     permission = readable_as(actor)
-    counted = census(actor, permission) if permission else Census([], tells=False)
+    counted = census(actor, permission, request.head) if permission else Census([], tells=False)
     strips = shown(request, counted.numbers)
     downs = [down(outage, counted) for outage in open_outages(request, strips)]
     context: dict[str, Any] = {
@@ -67,7 +67,7 @@ def _of_replication(actor: Actor, head: Head, counted: Census, downs: list[Down]
         "tiles": tiles(actor, head, counted) if head.all_vms else (),
         "needs": wanted[:AT_MOST], "wanted": len(wanted),
         "running": [one for one in tickets if one.open][:SHOWN], "due": tests_due(actor, told),
-        "chart": protection_chart(actor, span, counted.originals) if head.all_vms else None,
+        "chart": protection_chart(actor, span, counted.lasting, counted.originals) if head.all_vms else None,
         "span": span, "spans": [(key, one.word) for key, one in SPANS.items()],
     }  # fmt: skip
 

@@ -207,6 +207,11 @@ class VM(models.Model):
             ),
             models.Index("account", OpClass("name_key", "text_pattern_ops"), name="vm_name_prefix"),
             models.Index(fields=["id"], name="vm_in_two_places", condition=Q(shown=False, power="on", role="primary")),
+            models.Index(fields=["account", "made_at"], name="vm_made", condition=Q(role="primary")),
+            models.Index(
+                fields=["account", "last_test_at"], name="vm_tested",
+                condition=Q(shown=True, role="primary", last_test_at__isnull=False),
+            ),
         ]  # fmt: skip
 
     @classmethod
