@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from django.core.management import CommandError, call_command
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts import activity
 from accounts.actions import support
@@ -19,7 +19,7 @@ from accounts.actions.second_factor import prove
 from accounts.models import Account, Activity, Person
 from ampdr import clock
 from ampdr.run import DEMO_FAULTS, DEMO_WORLD
-from failover.models import Failover, Launch
+from failover.models import Failover, Launch, Ticket
 from inventory.models import VM, Outage, OutageUpdate, Site
 from replication.models import Replication
 from replication.providers.sites import provider_of
@@ -107,6 +107,8 @@ def test_the_demonstration_has_a_believable_past(monkeypatch: pytest.MonkeyPatch
     assert set(behind.values_list("vm__name", "vm__protection", "flag")) == {("queue-01", "rpo_behind", "rpo_behind")}
     assert Failover.objects.filter(state="running", kind="test").count() == 1
     assert Failover.objects.filter(state="terminated").count() > 10
+    assert not Ticket.objects.filter(Q(decided_at__lte=F("requested_at")) | Q(decision_reason=F("reason"))).exists()
+    assert Ticket.objects.filter(kind="test", result="passed").count() == 2
     assert not Launch.objects.exclude(point_at__lt=F("failover__running_at")).exists()
     assert not list(activity.faults())
     assert not Person.objects.filter(demo=False).exists()

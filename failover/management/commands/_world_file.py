@@ -36,7 +36,7 @@ KEYS = {
     },
     "history": {
         "hours_ago", "order", "test", "live", "by", "approved_by", "reason",
-        "started_in_minutes", "terminated_after_hours", "undriven", "asked", "refused",
+        "started_in_minutes", "passed", "terminated_after_hours", "undriven", "asked", "refused",
     },
     "asked": {"vm", "by", "text", "answers"},
     "conversation": {"hours_ago", "kind", "title", "vm", "messages"},

@@ -134,6 +134,10 @@ def _fail_over(actor: Actor, event: World, vms: list[Any], key: str) -> None:
     # The simulated provider lives today: the point it used must lie in that past too.
     used = {"point_at": started_at - POINT_AGE, **({"loss_seconds": POINT_AGE.seconds} if kind == "test" else {})}
     Launch.objects.filter(failover__ticket=ticket).update(**used)
+    if "passed" in event:
+        ticket.refresh_from_db()
+        with clock.ahead(timedelta(hours=1)):
+            actions.record_result(actor, ticket, "passed", event["passed"])
     if hours := event.get("terminated_after_hours"):
         with clock.ahead(timedelta(hours=hours)):
             _terminate(actor, ticket, event, f"{key}:end")
@@ -141,13 +145,17 @@ def _fail_over(actor: Actor, event: World, vms: list[Any], key: str) -> None:
 
 def _terminate(actor: Actor, ticket: Ticket, event: World, key: str) -> None:
     end = actions.request_termination(as_then(actor), ticket, "Finished", ticket.source, key)
-    _approve(end, event)
-    work.drive()
+    with clock.ahead(timedelta(minutes=6)):
+        _approve(end, event)
+        work.drive(limit=1)
+    with clock.ahead(timedelta(minutes=8)):
+        work.drive()
 
 
 def _approve(ticket: Ticket, event: World) -> None:
     by = as_then(support(Person.objects.get(email=event["approved_by"])))
-    actions.approve(by, ticket, event.get("reason") or "Agreed by phone", actions.version_of(ticket))
+    words = "Planned test" if ticket.kind == "test" else "Agreed by phone"
+    actions.approve(by, ticket, words, actions.version_of(ticket))
 
 
 def play_outages(outages: list[World]) -> None:
