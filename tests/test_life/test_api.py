@@ -26,8 +26,9 @@ def test_the_road_of_an_extension(cast: Cast, testing: Ticket) -> None:
     second = token.post(road, body, "extend-key-2")
     assert (said(second), second.content["facts"]["ticket"]) == ((409, "already_requested"), asked.content["number"])
     version = mary.get(here).content["version"]
-    assert mary.post(f"{here}approve/", {"version": version, "reason": "Agreed"}).content["word"] == "Extended"
+    assert mary.post(f"{here}approve/", {"version": version, "reason": "Agreed"}).content["word"] == "Approved"
     work.drive()
+    assert mary.get(here).content["word"] == "Extended"
     assert {line.ends_at for line in Failover.objects.filter(ticket=testing)} == {
         Ticket.objects.get(kind="extend").ends_at
     }
