@@ -94,7 +94,7 @@ class Ticket(Stateful, Driven):
                 name="requester_is_not_the_approver",
             ),
             models.CheckConstraint(
-                condition=Q(decided_by=None) | Q(filed_by=None) | ~Q(decided_by=F("filed_by")),
+                condition=Q(decided_by=None) | Q(filed_by=None) | ~Q(decided_by=F("filed_by")) | Q(state="withdrawn"),
                 name="filer_is_not_the_approver",
             ),
         ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.actions import list_authorized
 from accounts.models import Activity, Head
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
@@ -182,3 +183,16 @@ def test_a_worker_whose_clock_is_behind_does_not_look_all_the_time(
         monkeypatch.setattr(timezone, "now", lambda: ours() - timedelta(seconds=40))
         perform(claimed(Wait))
         assert claim(Wait()) is None
+
+
+def test_whoever_filed_it_by_phone_may_withdraw_it_once_he_is_listed_himself(cast: Cast, vms: list[VM]) -> None:
+    """To withdraw is no decision of Support's: any authorized user may, and a lead can become one."""
+    ticket = request(cast, vms[:1])
+    Ticket.objects.filter(pk=ticket.pk).update(filed_by=cast.oscar, called_back="+1 555 0142")
+    list_authorized(cast.actor("mary"), cast.northwind, cast.oscar)
+    withdraw(cast.actor("oscar"), Ticket.objects.get(pk=ticket.pk))
+    assert Ticket.objects.get(pk=ticket.pk).state == "withdrawn"
+    other = request(cast, vms[1:2], key="another")
+    Ticket.objects.filter(pk=other.pk).update(filed_by=cast.mary)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Ticket.objects.filter(pk=other.pk).update(decided_by=cast.mary)
