@@ -119,7 +119,8 @@ def _extend_named(change: Change, ticket: Ticket) -> Any:
     running = Failover.objects.filter(named_in__ticket=ticket, named_in__waiting=True, state="running")
     keys = list(running.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
     mine = Failover.objects.filter(pk__among=keys[:BATCH])
-    mine.update(ends_at=ticket.ends_at, reminded_at=None, next_step_at=ticket.ends_at - REMINDED_BEFORE)
+    until = {"ends_at": ticket.ends_at, "next_step_at": ticket.ends_at - REMINDED_BEFORE}
+    mine.update(reminded_at=None, claim=None, **until)  # a worker that has them for the old date has them no more
     change.note(mine, "failover.extended")
     if len(keys) > BATCH:
         _no_longer_waiting(ticket, keys[:BATCH])

@@ -184,3 +184,19 @@ def test_what_is_being_approved_is_held_so_that_its_end_does_not_come_between(ca
         say_yes(cast, asked)
     locks = [one["sql"] for one in queries if 'FOR NO KEY UPDATE OF "failover_failover"' in one["sql"]]
     assert len(locks) == 1
+
+
+def test_a_reminder_of_the_old_date_that_is_under_way_is_none_of_the_new_one(cast: Cast, testing: Ticket) -> None:
+    """A worker has the lines for the reminder when another one extends them: a day before the new date it is sent."""
+    asked = extend(cast, testing)
+    say_yes(cast, asked)
+    assert testing.ends_at and asked.ends_at
+    with clock.ahead(testing.ends_at - clock.now() - timedelta(hours=23)):
+        spread, reminder = claimed(Spread), claimed(EndTests)
+        perform(spread)
+        perform(reminder)
+        lines = Failover.objects.filter(ticket=testing)
+        assert set(lines.values_list("reminded_at", "next_step_at")) == {(None, asked.ends_at - timedelta(hours=24))}
+    with clock.ahead(asked.ends_at - clock.now() - timedelta(hours=23)):
+        work.drive()
+        assert not lines.filter(reminded_at=None).exists()
