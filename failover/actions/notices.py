@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet, Sum
 from django.urls import reverse
 
 from accounts.actions import LEAD
@@ -21,6 +21,7 @@ from ampdr import clock
 from ampdr.errors import Conflict
 from ampdr.work import WaitingOn
 from failover.actions.extending import latest_end, refuse_nothing_to_extend
+from failover.lifecycle import ENDED
 from failover.models import Failover, Kind, Named, Ticket
 from failover.tasks.words import FAILURES
 from notices.tasks import Happened, Letter, Member, Per, declare, register
@@ -37,6 +38,7 @@ PHONE = Sort(
     permission=Permission.READ_REPLICATION, always="everybody",
     why="Somebody asked for it in your account's name, so you hear of it.",
 )  # fmt: skip
+HALTED = ("starting", "terminating", "undoing")  # states that wait for Support where the provider can't or won't
 LEADS_AFTER = 10  # minutes that a live request has waited
 
 
@@ -48,6 +50,8 @@ def begin() -> None:
         register(f"failover.{event}", started, Per.ABOUT)
     for event in ("end", "fail_termination"):
         register(f"failover.{event}", ended, Per.ABOUT)
+    register("failover.give_up", giving_up, Per.BATCH)
+    register("failover.undone", given_up, Per.ABOUT)
     register("failover.outcome_unknown", unknown, Per.ABOUT)
     register("ticket.reminded", reminded)
     register("failover.ends_soon", ends_soon, Per.ABOUT)
@@ -73,16 +77,16 @@ def reminded(event: Happened) -> Iterator[Letter]:
 
 
 def started(event: Happened) -> Iterator[Letter]:
-    """Once when every line has run or failed, however many batches they came in; anew when Support's retry runs.
+    """Once when every line has run or failed, however many batches they came in; anew when Support's retry has.
 
-    How many ever ran only grows, so that who reads the record again tells nothing again.
+    How many ever ran only grows, and so do the tries of what failed: who reads the record again tells nothing again.
     """
     ticket = _ticket(event)
     lines = Failover.objects.filter(ticket=ticket)
     counts = _counted(lines.filter(state__in=("requested", "starting", "start_failed", "running")))
     if counts["moving"] or not (counts["running"] or counts["failed"]):
         return
-    once = f"failover.started:{ticket.number}:{lines.exclude(running_at=None).count()}"
+    once = f"failover.started:{ticket.number}:{lines.exclude(running_at=None).count()}{_tries(lines)}"
     yield _letter(event, ticket, "started", once=once, running=counts["running"], failed=counts["failed"])
 
 
@@ -96,14 +100,30 @@ def ended(event: Happened) -> Iterator[Letter]:
     due = lines.filter(state="running", kind=Kind.TEST, ends_at__lte=clock.now())
     if counts["moving"] or named.exists() or due.exists() or not (counts["terminated"] or counts["failed"]):
         return
-    once = f"failover.ended:{ticket.number}:{counts['terminated']}"
+    once = f"failover.ended:{ticket.number}:{counts['terminated']}{_tries(lines)}"
     yield _letter(event, ticket, "ended", once=once, terminated=counts["terminated"], failed=counts["failed"])
+
+
+def giving_up(event: Happened) -> Iterator[Letter]:
+    """At once, with Support's reason: it may be night, and somebody waits for this VM."""
+    yield _letter(event, _ticket(event), "given_up", n=event.n, over=False)
+
+
+def given_up(event: Happened) -> Iterator[Letter]:
+    """Once when nothing of it is left; of a part that is given up later, anew."""
+    ticket = _ticket(event)
+    lines = Failover.objects.filter(ticket=ticket)
+    counts = _counted(lines.filter(state__in=("undoing", "dropped")))
+    if not counts["moving"] and (n := counts["dropped"]):
+        yield _letter(event, ticket, "given_up", once=f"failover.given_up:{ticket.number}:{n}", n=n, over=True)
 
 
 def unknown(event: Happened) -> Iterator[Letter]:
     """What the provider can't tell waits for Support: nothing of the ticket moves any more."""
-    yield from started(event)
-    yield from ended(event)
+    waiting = Failover.objects.filter(ticket__number=event.about, flag="outcome_unknown")
+    for state, tell in (("starting", started), ("terminating", ended), ("undoing", given_up)):
+        if waiting.filter(state=state).exists():
+            yield from tell(event)
 
 
 def ends_soon(event: Happened) -> Iterator[Letter]:
@@ -139,13 +159,20 @@ def _ticket(event: Happened) -> Ticket:
 
 
 def _counted(lines: QuerySet[Failover]) -> Counter[str]:
-    """How many run, are terminated, failed, or are still moving; what waits for Support will not move by itself."""
+    """How many run, are over, failed, or are still moving; what waits for Support will not move by itself."""
     found: Counter[str] = Counter()
     grouped = lines.order_by().values_list("state", "waiting_on").annotate(n=Count("pk"))
     for state, waiting_on, n in grouped:
-        failed = state in FAILURES or (state in ("starting", "terminating") and waiting_on == WaitingOn.SUPPORT)
-        found["failed" if failed else state if state in ("running", "terminated") else "moving"] += n
+        failed = state in FAILURES or (state in HALTED and waiting_on == WaitingOn.SUPPORT)
+        found["failed" if failed else state if state in ("running", *ENDED) else "moving"] += n
     return found
+
+
+def _tries(lines: QuerySet[Failover]) -> str:
+    """How often what failed was asked for: what fails again after a retry is told again."""
+    failed = lines.filter(Q(state__in=FAILURES) | Q(state__in=HALTED, waiting_on=WaitingOn.SUPPORT))
+    tries = failed.aggregate(tries=Sum(F("generation") + F("fence_generation")))["tries"]
+    return f":{tries}" if tries else ""
 
 
 def _letter(event: Happened, ticket: Ticket, template: str, once: str = "", **words: object) -> Letter:

@@ -13,11 +13,12 @@ from accounts.actions import LEAD
 from accounts.models import Person
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
-from failover.actions import request_extension, request_termination, withdraw
+from failover.actions import give_up, request_extension, request_termination, retry, withdraw
 from failover.models import Failover, Ticket
 from inventory.models import VM
 from notices.models import Notice
-from tests.cast import Cast, drive_to, join, make_person, refuse, request, say_yes
+from replication.providers.sites import provider_of
+from tests.cast import Cast, drive_to, join, make_person, refuse, request, say_yes, states
 
 SUPPORT = "support@ampdr.example"
 
@@ -189,6 +190,8 @@ def test_two_places_alarm_support_and_the_authorized_users(
     work.drive()
     title = f"2 VMs of {live.number} run in two places, DFW01 and PHX01"
     assert told()[-1] == title and mails(SUPPORT)[-1] == (SUPPORT, f"Northwind Health: {title}")
+    VM.objects.filter(pk__in=[vm.pk for vm in vms[:2]]).update(power="off")
+    work.drive()
     refuse(monkeypatch, "fence")
     VM.objects.filter(pk=vms[0].pk).update(power="on")
     work.drive()
@@ -210,3 +213,90 @@ def test_an_outcome_that_nobody_knows_is_told_when_nothing_moves_any_more(cast: 
         "title", flat=True
     )
     assert f"1 VM of {ticket.number} could not be started" in titles
+
+
+# ---- Failing again, giving up ----------------------------------------------------------------------------------------
+
+
+def notice_of(ticket: Ticket) -> list[str]:
+    return told(about=ticket.number, kind__in=("live_failover", "test_failover"))
+
+
+def test_a_start_that_fails_again_after_a_retry_is_told_again(
+    cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "start_live")
+    ticket = request(cast, vms[:1], "live")
+    say_yes(cast, ticket)
+    drive_to(ticket, "start_failed")
+    failure = f"1 VM of {ticket.number} could not be started"
+    assert notice_of(ticket).count(failure) == 1
+    retry(cast.actor("mary"), Failover.objects.filter(ticket=ticket))
+    drive_to(ticket, "start_failed")
+    assert notice_of(ticket).count(failure) == 2
+    work.drive()
+    assert notice_of(ticket).count(failure) == 2
+
+
+def test_a_termination_that_fails_again_after_a_retry_is_told_again(
+    cast: Cast, testing: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "stop")
+    say_yes(cast, request_termination(cast.actor("priya"), testing, "", "", "end-key-1"))
+    drive_to(testing, "termination_failed")
+    failure = f"2 VMs of {testing.number} could not be terminated"
+    assert notice_of(testing).count(failure) == 1
+    retry(cast.actor("mary"), Failover.objects.filter(ticket=testing))
+    drive_to(testing, "termination_failed")
+    assert notice_of(testing).count(failure) == 2
+
+
+def test_what_support_gives_up_is_told_with_its_reason_and_again_when_nothing_of_it_is_left(
+    cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a part too: the other VM runs on."""
+    monkeypatch.setenv("SIMULATION_FAULTS", '[{"fault": "refuse", "kind": "start_live", "vm": "web-01"}]')
+    provider_of.cache_clear()
+    ticket = request(cast, vms[:2], "live")
+    say_yes(cast, ticket)
+    for _ in range(5):
+        work.drive()
+        Failover.objects.exclude(verb="").update(next_step_at="2020-01-01T00:00Z")
+    assert states(ticket) == ["start_failed", "running"]
+    give_up(cast.actor("mary"), Failover.objects.filter(vm=vms[0]), "The disk in PHX01 can't be read")
+    work.drive()
+    assert states(ticket) == ["dropped", "running"]
+    assert notice_of(ticket)[-2:] == [
+        f"Support gave up the start of 1 VM of {ticket.number}", f"1 VM of {ticket.number} was given up",
+    ]  # fmt: skip
+    assert "Reason: The disk in PHX01 can't be read" in text("gave up the start")
+    assert "released and started again in DFW01" in text("was given up")
+    assert not told("ravi", about=ticket.number)
+
+
+def test_a_test_that_is_given_up_leaves_its_original_as_it_was(
+    cast: Cast, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "start_test")
+    ticket = request(cast, vms[:2])
+    say_yes(cast, ticket)
+    drive_to(ticket, "start_failed")
+    give_up(cast.actor("mary"), Failover.objects.filter(ticket=ticket), "No room")
+    drive_to(ticket, "dropped")
+    assert notice_of(ticket)[-1] == f"2 VMs of {ticket.number} were given up"
+    assert "The originals in DFW01 went on all the time" in text("were given up")
+
+
+def test_of_a_late_fence_that_nobody_knows_of_nobody_is_asked_to_confirm_anew(
+    cast: Cast, live: Ticket, vms: list[VM]
+) -> None:
+    """The last failed start was given up since: so many run as never before were counted."""
+    work.drive()
+    before = notice_of(live)
+    Failover.objects.filter(vm=vms[0]).update(state="dropped", running_at=None)
+    late = Failover.objects.filter(vm=vms[1])
+    late.update(verb="fence", flag="outcome_unknown", waiting_on="support")
+    with changes(PORTAL) as change:
+        change.note(late, "failover.outcome_unknown")
+    work.drive()
+    assert notice_of(live) == before
