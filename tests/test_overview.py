@@ -159,7 +159,7 @@ def test_a_large_account_is_counted_once_for_each_version(
     protect(cast, make_vms(cast.contoso, cast.sites["DFW01"], ["erp-01"]), "order-key-2", who="olga")
     sign_in(priya, cast.olga)
     shown = numbers(priya.get("/contoso/").content.decode())
-    assert (shown["VMs protected"][0], shown["behind their RPO target"][0]) == ("1 of 1", "0")
+    assert [count for count, _ in shown.values()] == ["1 of 1", "0", "0", "0"]
 
 
 def test_one_that_is_behind_is_named(cast: Cast, priya: Client, vms: list[VM]) -> None:
