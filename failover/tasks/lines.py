@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from itertools import product
+from time import monotonic
 from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID
@@ -135,17 +136,23 @@ class Carry(ProviderDuty):
 
     def call(self, site: str, rows: list[Any]) -> Answers:
         """A source that doesn't answer doesn't hold a live failover up: those lines go on unplanned."""
-        fencing = any(_awaits_fence(row) for row in rows)
+        called_at, fencing = monotonic(), any(_awaits_fence(row) for row in rows)
         if fencing and not _answers(site):
             return Answers({}, SOURCE_SILENT)
         answer = super().call(site, rows)
-        deny_what_remains(provider_of(site), rows, answer.progress)
+        deny_what_remains(provider_of(site), rows, answer.progress, called_at)
         return answer
 
     def commit(self, change: Change, mine: QuerySet[Any], answer: Answers) -> None:
-        """All locks first: the steps of one batch, each in its turn, would take them out of order."""
-        if any(said.done or said.refused for said in answer.progress.values()):
-            _lock_family(list(mine.values_list("vm", flat=True)))
+        """All locks first: the steps of one batch, each in its turn, would take them out of order.
+
+        A bar on a source that is to be left touches its line alone, unless it was refused.
+        """
+        said = answer.progress.values()
+        if any(one.done or one.refused for one in said):
+            refused = any(one.refused for one in said)
+            told = mine if refused else mine.exclude(state="starting", verb=Ask.FENCE)
+            _lock_family(list(told.values_list("vm", flat=True)))
         super().commit(change, mine, answer)
 
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Aggregate, Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models import Aggregate, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Length
 
 from ampdr.lifecycle import State
@@ -30,6 +30,8 @@ FAILED = State("failed", "Failed", "bad", "octagon-alert")
 TERMINATED = State("terminated", "Terminated", "off", "circle-x")
 GIVEN_UP = State("given_up", "Given up", "off", "circle-x")
 FAILURES = ("start_failed", "termination_failed")
+ON_THE_WAY = ("requested", "starting", "undoing")
+A_LINE_ON_ITS_WAY = ("starting", 1, 0)
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Lines:
     @property
     def moving(self) -> bool:
         """Whether workers are at it, so that steps and percents change without a change of state."""
-        return self.any("requested", "starting", "undoing", "terminating")
+        return self.any(*ON_THE_WAY, "terminating")
 
 
 def ticket_word(ticket: Ticket, lines: Lines) -> State:
@@ -104,7 +106,7 @@ def ticket_word(ticket: Ticket, lines: Lines) -> State:
 
 
 def _of_failover(kind: str, lines: Lines) -> State:
-    if lines.any("requested", "starting", "undoing"):
+    if lines.any(*ON_THE_WAY):
         return FAILING_OVER
     if lines.any("terminating"):
         return TERMINATING
@@ -190,17 +192,30 @@ def subject_of(ticket: Ticket) -> str:
     return f"{ticket.get_kind_display()} of {vms} to {ticket.target}"
 
 
+def _under_way(tickets: Collection[int]) -> set[int]:
+    """Those of which lines are on their way to run and none has failed or is over: one such line gives their word."""
+    lines = Failover.objects.filter(ticket=OuterRef("pk"))
+    moving, told = lines.filter(state__in=ON_THE_WAY), lines.filter(state__in=(*FAILURES, "dropped", "terminated"))
+    found = Ticket.objects.filter(Exists(moving), ~Exists(told), pk__in=tickets)
+    return set(found.values_list("pk", flat=True))
+
+
 def retell(at: datetime, tickets: set[int]) -> None:
     """The words of these tickets, and of the terminations of them, on their conversations. For `Change.finish`.
 
-    The conversations are locked first: of two batches of one ticket, the second counts what the first has done.
+    The conversations are locked first: of two batches of one ticket, the second counts what the first has done. Until
+    then it waits, so what needs no count isn't counted: thousands of lines, for each batch of them.
     """
     family = list(
         Ticket.objects.filter(Q(pk__in=tickets) | Q(about__in=tickets)).only("number", "kind", "state", "ends_at")
     )
     told = lock_conversations([ticket.number for ticket in family])
     lines: defaultdict[int, Lines] = defaultdict(Lines)
-    for key, *counted in _summed([one.pk for one in family if one.state == "approved"], _counts):
+    approved = {one.pk for one in family if one.state == "approved"}
+    moving = _under_way(approved)
+    for key in moving:
+        lines[key].count(*A_LINE_ON_ITS_WAY)
+    for key, *counted in _summed(approved - moving, _counts):
         lines[key].count(*counted)
     words = {ticket.number: ticket_word(ticket, lines[ticket.pk]) for ticket in family if ticket.number in told}
     show_words(at, {number: word for number, word in words.items() if word.word != told[number]})

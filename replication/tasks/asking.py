@@ -16,14 +16,14 @@ from ampdr.lifecycle import Change
 from ampdr.work import Duty, WaitingOn
 from replication.providers.base import Progress, Provider, Request, Unreachable
 from replication.providers.sites import provider_of
+from replication.tasks.gone import GONE
 from replication.tasks.hearing import heard
 
 T = TypeVar("T")
 
-DRIVEN = (
-    "pk", "uuid", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "claim", "step_site", "vm_id",
-    "vm__uuid", "vm__name", "vm__disk_gb",
-)  # fmt: skip
+DRIVEN = ("pk", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "step_site", "vm_id")
+# What a request names besides. Its answer is written without: to read the uuids of a thousand rows is work of its own.
+NAMED = ("uuid", "claim", "vm__uuid", "vm__name", "vm__disk_gb")
 
 REFUSALS_ALLOWED = 2
 
@@ -40,7 +40,7 @@ class Answers:
 class ProviderDuty(Duty):
     """Rows whose `verb` is a request to the provider of `step_site`."""
 
-    columns: ClassVar[tuple[str, ...]] = ()  # what `request` reads beside the driven columns and the VM's
+    columns: ClassVar[tuple[str, ...]] = ()  # what `request`, `done` and `failed` read beside these
 
     def due(self) -> QuerySet[Any]:
         return super().due().exclude(verb="")
@@ -55,7 +55,7 @@ class ProviderDuty(Duty):
     def load(self, keys: Sequence[int]) -> list[Any]:
         """Named tuples in key order: a thousand instances would cost more than the rest of the batch."""
         rows = self.rows.filter(pk__among=keys).order_by("pk")
-        return list(rows.values_list(*DRIVEN, *self.columns, named=True))
+        return list(rows.values_list(*DRIVEN, *NAMED, *self.columns, named=True))
 
     @abstractmethod
     def request(self, row: Any) -> Request:
@@ -97,7 +97,7 @@ class ProviderDuty(Duty):
     def commit(self, change: Change, mine: QuerySet[Any], answer: Answers) -> None:
         """Sorts the rows by what was said of them; each sort is written for all of its rows at once."""
         sorts: dict[str, list[Any]] = defaultdict(list)
-        for row in self.load(list(mine.values_list("pk", flat=True))):
+        for row in mine.order_by("pk").values_list(*DRIVEN, *self.columns, named=True):
             sorts[_sort(row, answer.progress.get(row.pk))].append(row)
         if sorts["done"]:
             self.done(change, sorts["done"], answer.progress)
@@ -125,7 +125,9 @@ class ProviderDuty(Duty):
         for row in rows:
             said = progress[row.pk]
             look = now + timedelta(seconds=said.look_in)
-            facts = (said.step, said.percent, 0, "", WaitingOn.NOBODY, row.accepted_at or now, look)
+            gone = GONE in said.step and GONE not in row.step  # since now it waits for that alone
+            since = now if gone else row.accepted_at or now
+            facts = (said.step, said.percent, 0, "", WaitingOn.NOBODY, since, look)
             moved.append(self.model(pk=row.pk, **dict(zip(columns, facts, strict=True))))
         self.model._default_manager.bulk_update(moved, columns)
 
