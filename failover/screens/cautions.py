@@ -66,7 +66,7 @@ def _of_access(target: Site, access: Access, n: int) -> Iterator[Caution]:
     name = target.recovery_environment
     if not access.with_it:
         what = "the failover VM" if n == 1 else "the failover VMs"
-        yield Caution("No SSL/VPN profile:", f"nobody of your account has {name}, so nobody reaches {what}.")
+        yield Caution("No SSL/VPN profile:", f"nobody of {access.whose} has {name}, so nobody reaches {what}.")
     elif not access.mine:
         has = "1 other has it." if access.with_it == 1 else f"{access.with_it:,} others have it."
         yield Caution(f"You don't have the SSL/VPN profile {name}.", has)

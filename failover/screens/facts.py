@@ -106,6 +106,17 @@ class Access:
     with_it: int
     of: int
     mine: bool
+    whose: str = "your account"
+
+    @property
+    def words(self) -> str:
+        return profile_words(self.with_it, self.of)
+
+
+def profile_words(with_it: int, of: int) -> str:
+    if not of:
+        return "no SSL/VPN user has it"
+    return f"{with_it:,} of {of:,} SSL/VPN user{' has' if of == 1 else 's have'} it"
 
 
 def access(actor: Actor, site_code: str) -> Access:

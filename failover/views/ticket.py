@@ -23,12 +23,13 @@ from failover.actions import Lines, lines_of, need_read, ticket_word
 from failover.forms import Result
 from failover.lifecycle import ENDED
 from failover.models import Kind, Ticket
-from failover.screens.facts import expected
+from failover.screens.facts import expected, profile_words
 from failover.screens.row import RESULTS
 from failover.views.history import Worst, worst_of
 from failover.views.rows import page_of, row_of, vms_of
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from failover.views.timeline import coming, events, past, proofs
+from inventory.actions import profile_count
 from notices.forms import Write
 from notices.models import Conversation, Message
 from notices.views.conversations import refused, talk
@@ -155,6 +156,7 @@ def _measured(ticket: Ticket, lines: Lines) -> dict[str, Any]:
     """What was really used, lost and needed, once something runs."""
     decided, ends = ticket.decided_at, ticket.of_others
     return {
+        "access": "" if ends else profile_words(*profile_count(ticket.account_id, ticket.target)),
         "to_running": lines.running_at - decided if lines.running_at and decided and not ends else None,
         "lost": None if lines.loss_seconds is None else timedelta(seconds=lines.loss_seconds),
         "time_to_answer": decided - ticket.requested_at if decided else None,

@@ -38,7 +38,7 @@ def plain(response: Any) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html(response))).split())
 
 
-def test_the_time_to_running_is_said_as_on_the_customer_s_pages(cast: Cast, mary: Client) -> None:
+def test_time_and_access_are_said_as_on_the_customer_s_pages(cast: Cast, mary: Client) -> None:
     """The median of what was started before, never the last one alone."""
     found, priya = vms(cast), signed_in(cast.priya)
     for minutes in (4, 12, 30):
@@ -53,7 +53,8 @@ def test_the_time_to_running_is_said_as_on_the_customer_s_pages(cast: Cast, mary
     ticket = request(cast, found, "live")
     told = "Expected time to running about 12 min after approval, 1 of 3 VMs tested"
     assert told in plain(mary.get(page(ticket)))
-    assert told in plain(priya.get(f"/northwind/failovers/{ticket.number}/"))
+    shown = plain(priya.get(f"/northwind/failovers/{ticket.number}/"))
+    assert told in shown and "Access PHX01-Recovery no SSL/VPN user has it" in shown
 
 
 # ---- An open outage --------------------------------------------------------------------------------------------------
