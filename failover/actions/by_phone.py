@@ -40,6 +40,11 @@ def end_by_phone(
     return request_termination(caller, ticket, *said, key, call)
 
 
+def filed_with(lead: Actor, account_id: int, key: str) -> str:
+    """The number of the ticket that this lead has filed in this account with this key; "" if none."""
+    return made_with(replace(lead, account_id=account_id), key)
+
+
 def _answer(lead: Actor, listing: AuthorizedUser, called_back: str, key: str) -> tuple[Actor, Call]:
     """The caller as an actor in his account, and the call, if this lead may file for him after ringing this number."""
     need_lead(lead, listing.account_id)

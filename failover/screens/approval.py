@@ -80,11 +80,14 @@ def _point(ticket: Ticket) -> F:
 # ---- The six facts ---------------------------------------------------------------------------------------------------
 
 
-def facts(ticket: Ticket, vms: list[Failover], outages: Outages) -> list[Fact]:
-    """What is known beforehand while it waits; afterwards only what was decided and what came of it."""
+def facts(ticket: Ticket, vms: list[Failover], outages: Outages, lines: QuerySet[Failover] | None = None) -> list[Fact]:
+    """What is known beforehand while it waits; afterwards only what was decided and what came of it.
+
+    `lines`: of a termination that isn't filed yet, what it would end.
+    """
     first = [_names(ticket, vms), _way(ticket)]
     if ticket.kind == Kind.TERMINATE:
-        return first + _of_termination(ticket, outages)
+        return first + _of_termination(ticket, outages, vms_of(ticket) if lines is None else lines)
     if ticket.kind == Kind.EXTEND:
         return first + _of_extension(ticket)
     return first + (_of_failover(ticket, outages) if ticket.state == "waiting" else _of_decided(ticket))
@@ -155,13 +158,13 @@ def _time_needed(ticket: Ticket) -> Fact:
     return Fact("Expected time to running", needed.words, needed.detail)
 
 
-def _of_termination(ticket: Ticket, outages: Outages) -> list[Fact]:
+def _of_termination(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> list[Fact]:
     live = ticket.about is not None and ticket.about.kind == Kind.LIVE
-    since = vms_of(ticket).aggregate(at=Min("running_at"))["at"]
+    since = lines.aggregate(at=Min("running_at"))["at"]
     ended = f"{ticket.about.get_kind_display()} {ticket.about.number}" if ticket.about else ""
     found = [Fact("Running since", when(since), ago(since)), Fact("Ends", ended, "live" if live else "test")]
     if not live:
-        return [*found, Fact("Deleted", "The test VMs", "the originals are untouched"), _confirmed(ticket)]
+        return [*found, Fact("Deleted", "The test VMs", "the originals are untouched"), _confirmed(ticket, lines)]
     lost = Fact("Deleted", "All changes since then", f"made in {ticket.target}, not copied back", "bad")
     return [*found, lost, _primary_site(ticket, outages)]
 
@@ -179,8 +182,8 @@ def _lasted(since: datetime) -> str:
     return duration(clock.now() - since)
 
 
-def _confirmed(ticket: Ticket) -> Fact:
-    confirmed = lines_of([ticket.pk])[ticket.pk].confirmed
+def _confirmed(ticket: Ticket, lines: QuerySet[Failover]) -> Fact:
+    confirmed = lines.exclude(confirmed_at=None).count()
     return Fact("Confirmed by the customer", f"{confirmed} of {ticket.vm_count}", "said that it works")
 
 

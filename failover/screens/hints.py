@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 from django.utils.html import format_html
 
-from accounts.models import Activity
+from accounts.models import Activity, AuthorizedUser
 from ampdr import clock
 from ampdr.templatetags.ampdr import duration, when
 from failover.models import Failover, Kind, Ticket
+from failover.screens.facts import profile_words
 from failover.screens.room import room_at
 from inventory.actions import profile_count
 from inventory.models import Outage, Site
@@ -27,6 +28,7 @@ class Hint:
 
 
 Outages = dict[str, Outage]
+LATELY = timedelta(days=30)
 MEANS = {"totp": "Authenticator app", "recovery_codes": "Recovery code"}  # by which a second factor was proved
 
 
@@ -46,10 +48,23 @@ def hints(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> list[H
     return [*_of_request(ticket), *found]
 
 
+def changed_lately(listings: QuerySet[AuthorizedUser]) -> dict[int, datetime]:
+    """Listing -> since when its number is the one that it is, if that is new: whoever calls back may reach another."""
+    since = clock.now() - LATELY
+    rows = Activity.objects.filter(
+        kind="authorized", event="changed", at__gt=since, subject_id__in=listings.values("pk")
+    )
+    changed = rows.exclude(facts__before=F("facts__phone")).order_by("pk").values_list("subject_id", "at")
+    return dict(listings.filter(added_at__gt=since).values_list("pk", "added_at")) | dict(changed)
+
+
 def _of_request(ticket: Ticket) -> Iterator[Hint]:
     """By which means the person who sent it was sure to be himself."""
     if ticket.filed_by:
         yield Hint(f"Filed by phone by {ticket.filed_by.name}", f"called back at {ticket.called_back}")
+        mine = AuthorizedUser.objects.filter(account=ticket.account_id, person=ticket.requested_by_id)
+        for since in changed_lately(mine).values():
+            yield Hint("The number on the list is new", format_html("since {}", when(since)), warns=True)
     rows = Activity.objects.filter(kind="ticket", event="request", subject_id=ticket.pk)
     facts: dict[str, Any] = rows.values_list("facts", flat=True).first() or {}
     if facts.get("second_factor") and facts.get("proved_at"):
@@ -69,7 +84,7 @@ def _of_start(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> It
     profiles = profile_count(ticket.account_id, ticket.target)
     site = Site(code=ticket.target).recovery_environment
     if profiles.with_it:
-        yield Hint(f"{site} profile", f"{profiles.with_it} of {profiles.of} users")
+        yield Hint(f"{site} profile", profile_words(*profiles))
     else:
         yield Hint(f"Nobody has the {site} profile", "SSL/VPN", warns=True)
     if (room := room_at(ticket.target)) is not None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
-from django.test import Client
 
 from accounts import activity
 from accounts.actions import LEAD, unlist
@@ -19,7 +18,7 @@ from failover.actions import Wish, approve, end_by_phone, file_by_phone, reject,
 from failover.models import Ticket
 from inventory.models import VM
 from tests.cast import Cast, join, say_yes, states
-from tests.test_admin.desk import QUEUE, html, vms
+from tests.test_admin.desk import vms
 
 PHONE = "+1 (555) 0142"  # as somebody writes it who reads +1 555 0142 from the list
 
@@ -126,82 +125,3 @@ def test_the_end_of_a_live_one_by_phone(cast: Cast, tom: Actor) -> None:
     say_yes(cast, end)
     work.drive()
     assert states(live) == ["terminated"] * 3 and list(activity.faults()) == []
-
-
-# ---- The form --------------------------------------------------------------------------------------------------------
-
-ADD = "/admin/failover/ticket/phone/"
-
-
-def said(cast: Cast, **other: object) -> dict[str, object]:
-    return {
-        "account": "northwind", "person": listing(cast).pk, "called_back": PHONE, "kind": "live", "site": "DFW01",
-        "names": "web-01\nWEB-02", "about": "", "site_code": "PHX01", "reason": "Down", "key": "phone-key-1",
-    } | other  # fmt: skip
-
-
-def test_the_form_leads_from_the_account_to_the_ticket(cast: Cast, lead: Client) -> None:
-    vms(cast)
-    assert "File by phone" in html(lead.get(QUEUE)) and "Whose call is it?" in html(lead.get(ADD))
-    assert "There is no account" in html(lead.get(f"{ADD}?account=nobody"))
-    shown = html(lead.get(f"{ADD}?account=northwind"))
-    assert "Priya Raman, +1 555 0142" in shown and "DFW01, 3 protected VMs" in shown and "Oscar" not in shown
-    sent = lead.post(ADD, said(cast))
-    ticket = Ticket.objects.get()
-    assert sent.status_code == 302 and f"/{ticket.pk}/change/" in sent["Location"]
-    assert (ticket.vm_count, ticket.filed_by, ticket.requested_by) == (2, cast.tom, cast.priya)
-    shown = html(lead.get(sent["Location"]))
-    assert "You filed it by phone" in shown and 'value="approve"' not in shown and 'value="reject"' not in shown
-    assert "Tom Ueda called back at +1 555 0142" in shown
-
-
-def test_all_of_a_site_and_the_end_of_it(cast: Cast, lead: Client) -> None:
-    vms(cast)
-    lead.post(ADD, said(cast, names="", everything="on"))
-    live = Ticket.objects.get()
-    assert live.vm_count == 3
-    say_yes(cast, live)
-    work.drive()
-    shown = html(lead.get(f"{ADD}?account=northwind"))
-    assert f"{live.number}, live failover" in shown
-    lead.post(ADD, said(cast, kind="terminate", about=live.number, site="", site_code="DFW01", key="phone-key-2"))
-    assert Ticket.objects.get(kind="terminate").filed_by == cast.tom
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
-    [
-        ("names", "", "Name the VMs"), ("names", "web-99, web-01", "No VM of this name in DFW01: web-99"),
-        ("site_code", "LHR01", "PHX01 is meant"),
-        ("called_back", "+1 555 0199", "not the number on the list"), ("person", "", "required"),
-        ("reason", " ", "Say why now"), ("kind", "terminate", "Choose what is to be terminated"),
-        ("kind", "extend", "valid choice"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_stands_beside_its_field(cast: Cast, lead: Client, field: str, value: str, words: str) -> None:
-    vms(cast)
-    refused = lead.post(ADD, said(cast, **{field: value}))
-    assert refused.status_code == 400 and words in html(refused) and not Ticket.objects.exists()
-
-
-def test_a_wrong_number_and_a_wrong_name_are_said_together(cast: Cast, lead: Client) -> None:
-    vms(cast)
-    shown = html(lead.post(ADD, said(cast, called_back="+1 555 0199", names="nosuch")))
-    assert "not the number on the list" in shown and "No VM of this name in DFW01: nosuch<" in shown
-
-
-def test_the_account_by_its_name(cast: Cast, lead: Client) -> None:
-    assert "File by phone for Northwind Health" in html(lead.get(ADD, {"account": "northwind health"}))
-
-
-def test_a_vm_that_is_taken_and_an_account_without_anybody(cast: Cast, lead: Client) -> None:
-    vms(cast)
-    lead.post(ADD, said(cast))
-    taken = lead.post(ADD, said(cast, key="phone-key-2"))
-    assert taken.status_code == 409 and "is in FO-" in html(taken)
-    AuthorizedUser.objects.all().delete()
-    assert "may request a failover" in html(lead.get(f"{ADD}?account=northwind"))
-
-
-def test_others_of_staff_don_t_see_the_form(cast: Cast, mary: Client) -> None:
-    assert mary.get(ADD).status_code == 403 and "File by phone" not in html(mary.get(QUEUE))
