@@ -154,7 +154,8 @@ class Failover(Stateful, Driven):
     started_at = models.DateTimeField(null=True)
     running_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    reminded_at = models.DateTimeField(null=True)  # a test's: that its end date comes
+    # When its people were told: of a test, that its end date comes; of a live one, that it runs in two places.
+    reminded_at = models.DateTimeField(null=True)
     confirmed_at = models.DateTimeField(null=True)
     confirmed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
@@ -172,6 +173,11 @@ class Failover(Stateful, Driven):
                 condition=Q(next_step_at__isnull=False),
             ),
             models.Index(fields=["ticket", "state", "id"], name="failover_of_ticket"),
+            models.Index(
+                fields=["id"],
+                name="failover_in_two_places",
+                condition=Q(kind="live", state="running", reminded_at__isnull=False),
+            ),
         ]
 
     @classmethod

@@ -19,7 +19,7 @@ from ampdr.work import WaitingOn, fresh
 from failover.actions.decisions import need_reason
 from failover.models import Failover, Kind
 from failover.tasks import fire
-from failover.tasks.lines import Carry
+from failover.tasks.lines import WITHOUT_UNKNOWN, Carry
 from replication.providers.base import Kind as Ask
 from replication.providers.base import Progress
 from replication.tasks import Answers
@@ -76,7 +76,7 @@ def settle(actor: Actor, lines: Failover | Iterable[Failover], done: bool, reaso
                 raise _changed(one, f"{one}: its outcome is not unknown any more. {NOTHING}")
         keys = [one.pk for one in chosen]
         change.note(_these(keys), "failover.settled", done=done)
-        _these(keys).update(flag="", waiting_on="")
+        _these(keys).update(flag=WITHOUT_UNKNOWN, waiting_on="")
         if done:  # nothing is known of the point and the loss of a start: the launch is recorded without them
             Carry().commit(change, _these(keys), Answers(dict.fromkeys(keys, Progress(done=True))))
         else:

@@ -39,13 +39,15 @@ LOOK_AGAIN = timedelta(seconds=5)
 
 # What nobody knows is the outcome of one step: a line that goes on to another one doesn't wait for that any more.
 _TO_OTHER_STEPS = ("start", "retry_start", "give_up", "terminate", "retry_termination")
-_WITHOUT_UNKNOWN = Case(When(flag="outcome_unknown", then=Value("")), default=F("flag"))
+# A source that was seen running stays flagged until the inventory tells that it is off (two_places.py).
+_SEEN_ON = When(kind=Kind.LIVE, reminded_at__isnull=False, then=Value("two_places"))
+WITHOUT_UNKNOWN = Case(When(~Q(flag="outcome_unknown"), then=F("flag")), _SEEN_ON, default=Value(""))
 
 
 def fire(change: Change, lines: QuerySet[Failover], move: str, listed: Any = None, **facts: Any) -> list[Any]:
     """Moves lines of one kind, and tells the lower apps. `listed`: further columns of the VMs' rows."""
     if move in _TO_OTHER_STEPS:
-        facts.setdefault("flag", _WITHOUT_UNKNOWN)
+        facts.setdefault("flag", WITHOUT_UNKNOWN)
     rows = change.fire(lines, move, **facts)
     if not rows:
         return rows
@@ -272,9 +274,11 @@ def _add_stand_ins(change: Change, lines: QuerySet[Failover]) -> None:
 
 
 def _fenced_late(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
-    """The source is stopped. Whoever sees it running from now on sees it in two places (two_places.py)."""
-    lines.update(**NOTHING_TO_DO, fenced="yes", flag="")
-    relist(change, VM.objects.filter(pk__in=lines.values("vm")), power="off")
+    """The source is stopped. Whoever sees it running from now on sees it in two places (two_places.py); of one that
+    was seen so already, the inventory must tell that it is off."""
+    unseen = list(lines.filter(reminded_at=None).values_list("vm", flat=True))
+    relist(change, VM.objects.filter(pk__among=unseen), power="off")
+    lines.update(**NOTHING_TO_DO, fenced="yes", flag=Case(_SEEN_ON, default=Value("")))
     change.note(lines, "failover.fenced")
 
 
