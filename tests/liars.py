@@ -14,6 +14,8 @@ from typing import Any
 from django.utils import timezone
 
 from replication.providers.base import Existing, Kind, Progress, Request, Result, Unreachable
+from replication.providers.simulated import effects
+from replication.providers.simulated.settings import ledger_path
 from tests.slow_line import SlowLine
 
 VICTIM = "liar-01"
@@ -166,3 +168,37 @@ class ListsNothing(KeepsIt):
 
     def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
         return [], ""
+
+
+class Lags(Liar):
+    """What is gone stands in its list for a while."""
+
+    def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
+        gone = [one for one in effects(ledger_path()) if one.step == Kind.STOP] if _lies.is_set() else []
+        found, after = self.end.existing(cursor)
+        return [*found, *(Existing("", Kind.START_TEST, one.vm) for one in gone if not cursor)], after
+
+
+class NoList(Liar):
+    """Does everything, and gives no list."""
+
+    def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
+        if _lies.is_set():
+            raise Unreachable("The list takes too long.")
+        return self.end.existing(cursor)
+
+
+class EndlessList(Liar):
+    def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
+        return [], "once more" if _lies.is_set() else ""
+
+
+class LongList(Liar):
+    """One thing on each page."""
+
+    pages = 0
+
+    def existing(self, cursor: str = "") -> tuple[list[Existing], str]:
+        found, at = self.end.existing()[0], int(cursor or 0)
+        type(self).pages += 1
+        return found[at : at + 1], str(at + 1) if at + 1 < len(found) else ""

@@ -21,7 +21,7 @@ from replication.providers.base import Point, Points
 from replication.providers.simulated import doubled, effects
 from replication.providers.simulated.settings import ledger_path
 from replication.providers.sites import provider_of
-from replication.tasks import Collect
+from replication.tasks import Collect, gone
 from tests import liars
 from tests.cast import Cast, drive_to, make_vms, protect, request, say_yes, states
 from tests.liars import VICTIM
@@ -38,6 +38,7 @@ def vms(cast: Cast) -> Iterator[list[VM]]:
     liars.honest()
     liars.Hangs.goes_on.set()
     punctual._barriers.clear()
+    gone._begun.clear()
 
 
 def lie(name: str, *sites: str) -> None:
@@ -223,13 +224,16 @@ def claimed_ticket() -> work.Batch:
 
 
 def test_what_is_still_listed_is_not_gone(cast: Cast, vms: list[VM]) -> None:
-    """Neither Terminating nor Undoing ends while something of it exists, whatever the provider says."""
+    """Neither Terminating nor Undoing ends while something of it exists, whatever the provider says. Its list has a
+    minute to follow, each of three times."""
     ticket = begin(cast, vms, "live")
     drive_to(ticket, "running")
     lie("KeepsIt", "DFW01", "PHX01")
     end = request_termination(cast.actor("priya"), ticket, "Enough", "DFW01", "end-of-live")
     say_yes(cast, end)
-    drive_on()
+    for minutes in range(5):
+        with clock.ahead(timedelta(minutes=2 * minutes)):
+            drive_on()
     line = victim()
     assert others() == {"terminated"} and (line.state, line.waiting_on) == ("termination_failed", "support")
     assert line.last_error == "PHX01 says that it is gone, and still lists it." and speaks(line)

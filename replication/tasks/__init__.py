@@ -1,7 +1,7 @@
 """What workers do for replications: accept, provision, stop, collect recovery points, raise flags."""
 
 from replication.tasks.asking import Answers, ProviderDuty, ask, keys_of
-from replication.tasks.hearing import deny_what_remains
+from replication.tasks.gone import deny_what_remains
 from replication.tasks.history import end_gaps
 from replication.tasks.listing import UNPROTECTED, list_as, list_lines
 from replication.tasks.points import CALM, Collect, EndGaps, RaiseFlags, caught_up, prune, watch

@@ -21,7 +21,7 @@ from replication.tasks.hearing import heard
 
 T = TypeVar("T")
 
-DRIVEN = ("pk", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "step_site", "vm_id")
+DRIVEN = ("pk", "state", "verb", "generation", "attempts", "refusals", "accepted_at", "step", "step_site", "vm_id")
 # What a request names besides. Its answer is written without: to read the uuids of a thousand rows is work of its own.
 NAMED = ("uuid", "claim", "vm__uuid", "vm__name", "vm__disk_gb")
 

@@ -6,7 +6,7 @@ What can't be true is not known: a loss below zero, a moment in the future, an a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from ampdr import clock
-from replication.providers.base import Kind, Point, Points, Progress, Provider, Result, Unreachable
+from replication.providers.base import Point, Points, Progress, Provider, Result, Unreachable
 from replication.providers.punctual import NotAsked, hung_alone, in_time
 
 T = TypeVar("T")
@@ -148,31 +148,3 @@ def fit_points(said: Mapping[str, Any], asked: Mapping[str, int]) -> dict[str, P
 def _points(said: Points) -> Points:
     new = tuple(Point(one.at, words(one.consistent, 12)) for one in said.new if moment(one.at))
     return Points(new, moment(said.oldest_kept))
-
-
-# ---- What a provider says is gone ------------------------------------------------------------------------------------
-
-LEAVES = {Kind.STOP: (Kind.START_TEST, Kind.START_LIVE), Kind.RELEASE: (Kind.FENCE,)}
-
-
-def deny_what_remains(provider: Provider, rows: Sequence[Any], said: dict[int, Progress]) -> None:
-    """A failover VM or a bar that the site still lists isn't gone, whatever was said: that counts as a refusal."""
-    gone = {
-        (kind, str(row.vm__uuid)): row.pk
-        for row in rows if row.verb in LEAVES and row.pk in said and said[row.pk].done for kind in LEAVES[row.verb]
-    }  # fmt: skip
-    if not gone:
-        return
-    for kind, vm in listed(provider):
-        if pk := gone.get((kind, vm)):
-            said[pk] = Progress(refused=f"{provider.site} says that it is gone, and still lists it.")
-
-
-def listed(provider: Provider) -> Iterator[tuple[Kind, str]]:
-    """Kind and VM of everything of ours at this site."""
-    cursor = ""
-    while True:
-        page, cursor = in_time(provider, lambda cursor=cursor: provider.existing(cursor))  # type: ignore[misc]
-        yield from ((one.kind, one.vm) for one in page)
-        if not cursor:
-            return
