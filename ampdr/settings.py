@@ -76,9 +76,11 @@ TEMPLATES = [
     }
 ]
 
-# The guards of every connection: nobody waits long for a lock; a process frozen in mid-transaction soon holds none.
+# The guards of every connection: nobody waits long for a lock; a process frozen in mid-transaction soon holds none, and
+# one that was killed in mid-statement neither (by itself PostgreSQL notices it when the statement is done).
 CONNECTION_GUARDS = (
-    "-c lock_timeout=2s -c statement_timeout=15s -c idle_in_transaction_session_timeout=3s -c timezone=UTC"
+    "-c lock_timeout=2s -c statement_timeout=15s -c idle_in_transaction_session_timeout=3s "
+    "-c client_connection_check_interval=1s -c timezone=UTC"
 )
 DATABASE: dict[str, Any] = env.db_url("DATABASE_URL")
 DATABASE |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from contextlib import closing
 from typing import Any
 
@@ -153,10 +156,41 @@ def test_every_connection_has_its_time_limits(db: None) -> None:
     bare = connection.get_new_connection(connection.get_connection_params())
     with closing(bare), bare.cursor() as cursor:
         found = {}
-        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        for name in LIMITS:
             cursor.execute(f"SHOW {name}")
             found[name] = cursor.fetchone()[0]
-    assert found == {"statement_timeout": "15s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "3s"}
+    assert found == LIMITS
+
+
+LIMITS = {
+    "statement_timeout": "15s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "3s",
+    "client_connection_check_interval": "1s",
+}  # fmt: skip
+STANDS_STILL = """
+import json, sys, psycopg2
+cursor = psycopg2.connect(**json.loads(sys.argv[1])).cursor()
+cursor.execute("SET statement_timeout = 0")
+cursor.execute("SELECT pg_advisory_xact_lock(4711), pg_sleep(600)")
+"""
+
+
+def test_who_is_killed_in_mid_statement_holds_no_lock(db: None) -> None:
+    """Without the check it would be held until the statement is done: the tests wait for a lock for a minute."""
+    known = connection.get_connection_params()
+    how = {name: known[name] for name in ("dbname", "user", "host", "port", "password", "options") if name in known}
+    holder = subprocess.Popen([sys.executable, "-c", STANDS_STILL, json.dumps(how)])
+    try:
+        with connection.cursor() as cursor:
+            deadline, held = time.monotonic() + 60, None
+            while not held and time.monotonic() < deadline:
+                cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND granted")
+                held = cursor.fetchone()
+            assert held
+            holder.kill()
+            cursor.execute("SELECT pg_advisory_xact_lock(4711)")
+    finally:
+        holder.kill()
+        holder.wait()
 
 
 def test_a_statement_that_takes_too_long_is_cut_off(db: None, visitor: Client) -> None:
