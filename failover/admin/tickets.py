@@ -39,6 +39,7 @@ from inventory.models import Outage
 from notices.admin import talk
 from notices.models import Conversation
 
+TURN = Case(When(kind=Kind.LIVE, then=0), When(kind=Kind.TERMINATE, about__kind=Kind.LIVE, then=1), default=2)
 LOOK_AGAIN = ("changed_meanwhile", "illegal_transition", "outcome_unknown")
 SQUARES = {Kind.LIVE: "arrow-right-left", Kind.TERMINATE: "log-out", Kind.EXTEND: "clock"}
 
@@ -90,10 +91,10 @@ class TicketAdmin(ByPhone):
         open_ones = Outage.objects.filter(site__code=OuterRef("source"), over_at=None).values("number")
         return tickets.annotate(listed=Exists(listed), point=point, outage=Subquery(open_ones))
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Waiting: live, terminations, tests, extensions, each the oldest first. Otherwise the newest."""
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
+        """Waiting: live, terminations of live, all that is about tests, each the oldest first. Otherwise the newest."""
         waiting = request.GET.get("state", "waiting") == "waiting" and not request.GET.get("q")
-        return ("rank", "requested_at", "pk") if waiting else ("-pk",)
+        return (TURN, "requested_at", "pk") if waiting else ("-pk",)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()

@@ -6,7 +6,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from ampdr import clock
+from ampdr import clock, work
+from failover.actions import request_termination
 from failover.models import Kind, Ticket
 from tests.cast import Cast, request, say_yes
 from tests.test_admin.desk import QUEUE, html, state, vms, words
@@ -32,6 +33,29 @@ def test_live_comes_first_and_the_oldest_first(cast: Cast, mary: Client) -> None
     assert html(mary.get(f"{QUEUE}?kind=test")).count("/change/") == 2
     assert done.number in html(mary.get(f"{QUEUE}?state=approved"))
     assert done.number in html(mary.get(f"{QUEUE}?q={done.number[3:]}"))
+
+
+def test_what_is_about_a_live_failover_comes_before_all_that_is_about_tests(cast: Cast, mary: Client) -> None:
+    a, b, c, d = vms(cast, "a", "b", "c", "d")
+    running = [request(cast, [a], "test", key="request-1"), request(cast, [b], "live", key="request-2")]
+    for ticket in running:
+        say_yes(cast, ticket)
+    work.drive()
+    priya, waiting = cast.actor("priya"), []
+    for minutes, asked in (
+        (30, lambda: request(cast, [c], "test", key="request-3")),
+        (20, lambda: request_termination(priya, running[0], "", "", "end-key-1")),
+        (10, lambda: request_termination(priya, running[1], "Dallas is back", "DFW01", "end-key-2")),
+        (5, lambda: request(cast, [d], "live", key="request-4")),
+    ):
+        ticket = asked()
+        Ticket.objects.filter(pk=ticket.pk).update(requested_at=clock.now() - timedelta(minutes=minutes))
+        waiting.append(ticket.number)
+    shown = html(mary.get(QUEUE))
+    at = [shown.index(f">{number}<") for number in reversed(waiting[2:])] + [
+        shown.index(f">{number}<") for number in waiting[:2]
+    ]
+    assert at == sorted(at)
 
 
 def test_the_queue_costs_the_same_for_one_ticket_and_for_200(cast: Cast, mary: Client) -> None:
