@@ -88,7 +88,12 @@ def settle(actor: Actor, lines: Failover | Iterable[Failover], done: bool, reaso
 def tries_of(lines: Iterable[Failover]) -> str:
     """How many lines these are, how often the provider was asked and for what: compared with what is by then."""
     tries = [(one.generation + one.fence_generation, one.verb) for one in lines]
-    return ":".join([f"{len(tries)}:{sum(n for n, _ in tries)}", *sorted({verb for _, verb in tries})])
+    return said_of(len(tries), sum(n for n, _ in tries), {verb for _, verb in tries})
+
+
+def said_of(count: int, tries: int, verbs: Iterable[str]) -> str:
+    """The same of lines that were only counted."""
+    return ":".join([f"{count}:{tries}", *sorted(verbs)])
 
 
 # ---- Under the lines' locks ------------------------------------------------------------------------------------------

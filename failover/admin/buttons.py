@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.http import QueryDict
 
 from ampdr.errors import Absent, Invalid
 from ampdr.lifecycle import Actor
-from failover.actions import approve, give_up, reject, retry, settle, tries_of
+from failover.actions import approve, give_up, reject, retry, settle
+from failover.actions.settling import said_of
 from failover.models import Failover, Ticket
 from failover.screens.approval import quick_choices, vms_of
 from failover.screens.hints import open_outages
@@ -28,11 +32,11 @@ def needs_support(line: Failover) -> bool:
     return waits and not is_unknown(line)
 
 
-# Which lines a button of a whole set is for.
-OF_SET: dict[str, Callable[[Failover], bool]] = {
-    "settle": is_unknown,
-    "retry": needs_support,
-    "give_up": lambda line: line.state == "start_failed",
+# Which of the lines that wait for Support a button of a whole set is for.
+OF_SET: dict[str, Q] = {
+    "settle": Q(flag=UNKNOWN),
+    "retry": ~Q(flag=UNKNOWN) & (Q(state__in=FAILURES) | ~Q(verb="")),
+    "give_up": Q(state="start_failed"),
 }
 
 
@@ -49,14 +53,20 @@ class Set:
 
 
 def sets_of(ticket: Ticket) -> dict[str, Set]:
-    """What can be done with several lines at once; a single one has its own buttons."""
-    waiting = _halted(ticket)
-    found = {name: [line for line in waiting if fits(line)] for name, fits in OF_SET.items()}
-    return {name: Set(len(lines), tries_of(lines)) for name, lines in found.items() if len(lines) > 1}
+    """What can be done with several lines at once, counted in one statement; a single one has its own buttons."""
+    wanted: dict[str, Any] = {}
+    for name, fits in OF_SET.items():
+        tries = F("generation") + F("fence_generation")
+        wanted[f"{name}_n"] = Count("pk", filter=fits)
+        wanted[f"{name}_tries"] = Sum(tries, filter=fits, default=0)
+        wanted[f"{name}_verbs"] = ArrayAgg("verb", filter=fits, distinct=True, default=[])
+    found = _halted(ticket).order_by().aggregate(**wanted)
+    sets = {name: (found[f"{name}_n"], found[f"{name}_tries"], found[f"{name}_verbs"]) for name in OF_SET}
+    return {name: Set(one[0], said_of(*one)) for name, one in sets.items() if one[0] > 1}
 
 
-def _halted(ticket: Ticket) -> list[Failover]:
-    return list(vms_of(ticket).filter(waiting_on="support").order_by("pk"))
+def _halted(ticket: Ticket) -> QuerySet[Failover]:
+    return vms_of(ticket).filter(waiting_on="support").order_by("pk")
 
 
 def press(actor: Actor, ticket: Ticket, data: QueryDict) -> str:
@@ -91,7 +101,8 @@ def chosen(ticket: Ticket, what: str, data: Mapping[str, str]) -> list[Failover]
     """The VM of the button, or all for which it is. Raises Absent for a VM of another ticket."""
     key = data.get("line", "")
     if key == "all":
-        return [line for line in _halted(ticket) if OF_SET[what.removesuffix("_done").removesuffix("_not")](line)]
+        those = _halted(ticket).filter(OF_SET[what.removesuffix("_done").removesuffix("_not")])
+        return list(those.select_related("vm").only("pk", "vm__name"))
     found = list(vms_of(ticket).select_related("vm").filter(pk=key)) if key.isdecimal() else []
     if not found:
         raise Absent("There is no such VM in this ticket.")

@@ -236,7 +236,7 @@ def test_unknown_outcomes_are_settled_as_one(cast: Cast, mary: Client, monkeypat
     assert "What came of 3 VMs nobody knows" in shown and "Retry" not in shown
     mine = seen(mary, ticket, "settle")
     one = Failover.objects.filter(ticket=ticket).first()
-    assert one and "Settle that first" in words(press(mary, ticket, "retry", line=one.pk))
+    assert one and "Settle that first" in html(press(mary, ticket, "retry", line=one.pk))
     assert press(mary, ticket, "settle_done", line="all", seen=mine).status_code == 400
     told = press(mary, ticket, "settle_done", line="all", seen=mine, reason="They run")
     assert "3 VMs are settled as done" in words(told) and states(ticket) == ["running"] * 3

@@ -1,7 +1,9 @@
 """One ticket's page: what it says, the decision, and every refusal of it."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts import activity
 from accounts.actions import unlist
@@ -10,8 +12,10 @@ from ampdr import work
 from failover.actions import request_termination, version_of, withdraw
 from failover.models import Ticket
 from replication.models import Replication
-from tests.cast import Cast, join, request, say_yes, states
-from tests.test_admin.desk import QUEUE, html, page, press, state, vms, words
+from tests.cast import Cast, drive_to, join, request, say_yes, states
+from tests.test_admin.desk import QUEUE, faults, html, page, press, state, vms, words
+
+AT_MOST = 23  # statements of a page
 
 
 def test_the_page_says_what_will_run(cast: Cast, mary: Client) -> None:
@@ -30,6 +34,29 @@ def test_a_big_ticket_shows_fifty(cast: Cast, mary: Client) -> None:
     ticket = request(cast, vms(cast, *(f"web-{n:02}" for n in range(53))), "live")
     shown = html(mary.get(page(ticket)))
     assert shown.count("given at start") == 50 and "and 3 more" in shown
+
+
+def test_a_page_costs_the_same_for_three_vms_and_for_sixty(
+    cast: Cast, mary: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting, and after all of them failed: with its buttons for all."""
+    few, many = vms(cast), vms(cast, *(f"app-{n:02}" for n in range(60)))
+    tickets = [request(cast, few, "test", key="request-1"), request(cast, many, "test", key="request-2")]
+    costs = {"waiting": [statements(mary, ticket) for ticket in tickets]}
+    faults(monkeypatch, {"fault": "refuse", "kind": "start_test"})
+    for ticket in tickets:
+        say_yes(cast, ticket)
+        drive_to(ticket, "start_failed")
+    assert "Retry 60 VMs" in html(mary.get(page(tickets[1])))
+    costs["failed"] = [statements(mary, ticket) for ticket in tickets]
+    assert all(low == high <= AT_MOST for low, high in costs.values()), costs
+
+
+def statements(client: Client, ticket: Ticket) -> int:
+    client.get(page(ticket))
+    with CaptureQueriesContext(connection) as caught:
+        client.get(page(ticket))
+    return len(caught)
 
 
 def test_approving_needs_a_reason_and_starts_the_failover(cast: Cast, mary: Client) -> None:
