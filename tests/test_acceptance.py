@@ -24,6 +24,11 @@ BARE = """() => [...document.querySelectorAll("main .pill")].filter(
 INLINE = """html => [...new DOMParser().parseFromString(html, "text/html").querySelectorAll("*")].filter(one =>
     one.matches("script:not([src])") || [...one.attributes].some(({name}) => name == "style" || /^on/.test(name))
 ).map(one => one.outerHTML.slice(0, 200))"""
+BESIDE = (
+    "northwind/", "northwind/vms/web-01/", "northwind/vms/db-01/", "northwind/failovers/", "northwind/replication/",
+    "northwind/tickets/", "northwind/notifications/", "northwind/vpn/", "northwind/account/authorized-users/",
+    "northwind/activity/",
+)  # fmt: skip
 YELLOW = "rgb(255, 212, 59)"  # #ffd43b
 PRIMARY, LIVE, TEST = "primary", "live", "test"
 SHOWN = ("running", "terminating", "termination_failed")
@@ -81,6 +86,11 @@ class Look:
         lines = self.at(path).locator("main table tbody tr").all()
         return [(line.locator(".nm a, .nm b").first.inner_text(), kind_of(line)) for line in lines]
 
+    def words_of(self, name: str) -> str:
+        """What the pills of a VM, and of its test, say to whoever sees no colour."""
+        self.at("northwind/vms/?q=" + name)
+        return " | ".join(self.page.locator("main table tbody .pill").all_inner_texts())
+
     def count_of_all(self) -> str:
         """On the page that is open."""
         return self.page.locator("nav.tiles a").first.locator("b").inner_text()
@@ -132,7 +142,7 @@ def test_every_list_follows_in_every_state(
     cast: Cast, web: VM, look: Look, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Points 6, 8, 9 and 10, and 1, 2 and 11 on the way."""
-    seen = []
+    seen, words = [], list[str]()
     assert look.rows(LISTS[0]) == expected(kind, "") and look.count_of_all() == "2"
     for state in every_state(cast, web, kind, monkeypatch):
         assert Failover.objects.latest("pk").state == state
@@ -140,33 +150,49 @@ def test_every_list_follows_in_every_state(
             assert look.rows(path) == expected(kind, state), f"{path} while {state}"
             total = "2" if path == LISTS[0] else str(len(expected(kind, state)))  # security counts tests too
             assert look.count_of_all() == total, f"{path} while {state}"
+        words.append(look.words_of("web-01"))
         seen.append(state)
     assert seen == [
         "requested", "starting", "start_failed", "undoing", "dropped",
         "running", "terminating", "termination_failed", "terminated",
     ]  # fmt: skip
+    open_ones = [said for said, state in zip(words, seen, strict=True) if state not in ("dropped", "terminated")]
+    assert all(open_ones) and len(set(open_ones)) == len(open_ones), f"without colour these are alike: {words}"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_yellow_means_one_thing(cast: Cast, web: VM, look: Look, theme: str) -> None:
-    """Point 7: the icon's fill in both themes, and nothing else but failover's own bears it."""
+    """Point 7: the icon's fill in both themes, and nothing else but failover's own bears it, on pages of every kind."""
     look.page.context.add_cookies([{"name": "theme", "value": theme, "url": look.address}])
-    for path in LISTS:
-        assert not yellow(look.at(path)), f"{path}, {theme}: nothing runs"
-    say_yes(cast, request(cast, [web], LIVE))
+    test = request(cast, [VM.objects.get(name="db-01")], TEST)
+    say_yes(cast, test)
     work.drive()
-    for path in LISTS:
+    look.at(f"northwind/failovers/new/confirm/?kind=live&vm={web.uuid}")
+    assert set(yellow(look.page)) <= {"fo"}, "the preview shows the icon that will be"
+    ticket = request(cast, [web], LIVE)
+    places = (*LISTS, *BESIDE, f"northwind/failovers/{ticket.number}/", f"northwind/failovers/{test.number}/")
+    for path in places:
+        assert not yellow(look.at(path)), f"{path}, {theme}: no live failover runs"
+    say_yes(cast, ticket)
+    work.drive()
+    for path in places:
         found = yellow(look.at(path))
-        assert "fo" in found and set(found) <= {"fo", "live", "hot"}, f"{path}, {theme}: {found}"
+        assert set(found) <= {"fo", "live", "hot"}, f"{path}, {theme}: {found}"
+        if path in LISTS:
+            icons = look.page.get_by_role("img", name="Failover virtual machine", exact=True)
+            filled = icons.evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+            assert set(filled) == {YELLOW}, f"{path}, {theme}"
 
 
 def yellow(page: Page) -> list[str]:
-    """The last class of every element that is filled or written in the failover yellow."""
+    """The last class of every element that is filled, drawn, edged or written in the failover yellow."""
     found: list[str] = page.evaluate(
         """yellow => [...document.querySelectorAll("body *")].filter(one => {
-            const look = getComputedStyle(one)
-            return look.backgroundColor === yellow || look.color === yellow || look.fill === yellow
-        }).map(one => [...one.classList].pop() || one.tagName)""",
+            const look = getComputedStyle(one), edge = ["Top", "Right", "Bottom", "Left"].some(
+                side => parseFloat(look[`border${side}Width`]) > 0 && look[`border${side}Color`] === yellow)
+            return edge || [look.backgroundColor, look.color, look.fill, look.stroke].includes(yellow)
+                || [look.backgroundImage, look.boxShadow].some(value => value.includes(yellow))
+        }).map(one => [...(one.closest(".fo, .pill") ?? one).classList].pop() || one.tagName)""",
         YELLOW,
     )
     return found
