@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import pytest
 from django.db.models import F
 
-from ampdr import work
+from ampdr import clock, work
 from ampdr.errors import Conflict
 from ampdr.work import fresh, perform
 from failover.actions import give_up, request_termination, settle, tries_of
@@ -69,3 +70,21 @@ def test_a_source_that_was_stopped_by_a_fence_that_was_then_refused_is_released(
     give_up(cast.actor("mary"), Failover.objects.filter(ticket=ticket), "No room")
     drive_to(ticket, "dropped")
     assert not [one for one in provider_of("DFW01").existing("")[0] if one.kind == Ask.FENCE]
+
+
+def test_a_late_fence_that_is_under_way_at_the_termination_bars_nothing_afterwards(
+    cast: Cast, live: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is accepted and takes its time; the termination doesn't wait for it, and the release is the last word."""
+    lines = Failover.objects.filter(ticket=live)
+    monkeypatch.setenv("SIMULATION_FAULTS", '[{"fault": "slow", "kind": "fence"}]')
+    provider_of.cache_clear()
+    again = {"fenced": "pending", "fence_generation": F("fence_generation") + 1}
+    lines.update(**fresh(Ask.FENCE, F("source")), **again)
+    work.drive()
+    assert set(lines.values_list("verb", flat=True)) == {"fence"} and not lines.filter(accepted_at=None).exists()
+    say_yes(cast, request_termination(cast.actor("priya"), live, "Back", "DFW01", "end-key-1"))
+    drive_to(live, "terminated")
+    with clock.ahead(timedelta(minutes=10)):
+        work.drive()
+        assert not [one for one in provider_of("DFW01").existing("")[0] if one.kind == Ask.FENCE]
