@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ampdr import clock
 from ampdr.run import DEMO_FAULTS, DEMO_WORLD
 from failover.models import Failover, Launch, Ticket
 from inventory.models import VM, Outage, OutageUpdate, Site
+from notices.models import Notice
 from replication.models import Replication
 from replication.providers.sites import provider_of
 from tests.codes import SECRET, code_of
@@ -109,6 +111,13 @@ def test_the_demonstration_has_a_believable_past(monkeypatch: pytest.MonkeyPatch
     assert Failover.objects.filter(state="terminated").count() > 10
     assert not Ticket.objects.filter(Q(decided_at__lte=F("requested_at")) | Q(decision_reason=F("reason"))).exists()
     assert Ticket.objects.filter(kind="test", result="passed").count() == 2
+    told = Notice.objects.filter(made_at__lte=clock.now() - timedelta(days=1))
+    assert told.filter(kind="outage").exists() and not told.filter(channel="portal", read_at=None).exists()
+    late = Activity.objects.filter(kind="replication", event="rpo_behind")
+    assert {row.vm_name for row in late} == {"queue-01"}, "in the past no point was late"
+    for account in Account.objects.all():
+        rows = Activity.objects.filter(account=account, kind__in=("ticket", "outage")).order_by("pk")
+        assert all(one <= other for one, other in pairwise(rows.values_list("at", flat=True))), "in order of time"
     assert not Launch.objects.exclude(point_at__lt=F("failover__running_at")).exists()
     assert not list(activity.faults())
     assert not Person.objects.filter(demo=False).exists()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F
 
@@ -24,8 +24,9 @@ from failover import actions
 from failover.management.commands._world_file import World
 from failover.models import Launch, Ticket
 from inventory.actions import close, declare
-from inventory.models import VM, Site
+from inventory.models import VM, Outage, Site
 from notices.actions import Opening, open_conversation, write
+from notices.actions.notices import mark_read
 from notices.models import Conversation
 from replication.actions import ask, place_order
 from replication.models import RecoveryPoint, Replication, RpoHistory
@@ -37,24 +38,51 @@ POINTS = timedelta(hours=3)  # how far back the recovery points of a loaded past
 EVERY = timedelta(minutes=5)
 HISTORY = timedelta(days=30)  # how far back the RPO of a loaded past reaches
 KINDS = 6  # of RPO histories; who is of one kind, began and paused together has the same
+READ_UNTIL = 24  # hours ago: who is told something later finds it unread
 POINT_AGE = timedelta(seconds=40)  # of the newest point when a failover of the past started
 
 
-def play(accounts: list[tuple[Account, World]]) -> None:
-    """Plays the past of these accounts, each in order of time; then what was left for the running workers."""
-    with without_delays():
-        for account, said in accounts:
-            for event in sorted(said.get("history", []), key=lambda event: -event["hours_ago"]):
-                if not event.get("undriven"):
-                    _play_event(account, event)
-            behind = {vm["name"]: vm["behind_minutes"] for vm in said.get("vms", []) if "behind_minutes" in vm}
-            _add_points(account, behind)
+class Moment(NamedTuple):
+    """Something of the past: how long ago, and what is done with what."""
+
+    hours_ago: float
+    do: Callable[..., None]
+    about: tuple[Any, ...]
+
+
+def play(accounts: list[tuple[Account, World]], outages: list[World]) -> None:
+    """Plays the past of these accounts, and the outages, in order of time; then what was left for running workers.
+
+    Without new accounts only outages that nobody declared before: whatever runs meanwhile is driven by its workers.
+    """
+    past = list(_of_outages(outages, bool(accounts)))
     for account, said in accounts:
-        for talk in said.get("conversations", []):
-            _play_talk(account, talk)
+        driven = [event for event in said.get("history", []) if not event.get("undriven")]
+        past += [Moment(event["hours_ago"], _play_event, (account, event)) for event in driven]
+        past += [Moment(talk["hours_ago"], _play_talk, (account, talk)) for talk in said.get("conversations", [])]
+        past += [Moment(READ_UNTIL, _read_notices, (account, said))]
+    with without_delays():
+        for moment in sorted(past, key=lambda moment: -moment.hours_ago):
+            moment.do(*moment.about)
+        for account, said in accounts:
+            _add_points(account, {vm["name"]: vm["behind_minutes"] for vm in said["vms"] if "behind_minutes" in vm})
+    for account, said in accounts:
         for event in said.get("history", []):
             if event.get("undriven"):
                 _play_event(account, event)
+
+
+def _drive(limit: int = 100_000) -> None:
+    """Recovery points came all the while, though none is made before the end: nobody looks whether one is late."""
+    Replication.objects.filter(state="protected", verb="").update(next_step_at=None)
+    work.drive(limit=limit)
+
+
+def _read_notices(account: Account, said: World) -> None:
+    """What its people were told until then, they have read."""
+    with clock.ahead(-timedelta(hours=READ_UNTIL)):
+        for person in Person.objects.filter(memberships__account=account):
+            mark_read(enter(person, account.slug)[0], "")
 
 
 @contextmanager
@@ -90,7 +118,7 @@ def _play_event(account: Account, event: World) -> None:
         else:
             _fail_over(actor, event, vms, key)
         if not event.get("undriven"):
-            work.drive()
+            _drive()
 
 
 def _order(actor: Actor, event: World, vms: list[Any], key: str) -> None:
@@ -98,7 +126,7 @@ def _order(actor: Actor, event: World, vms: list[Any], key: str) -> None:
     lines = Replication.objects.filter(order=place_order(actor, vms, key))
     if asked := event.get("asked"):
         while lines.filter(state="ordered").exists():
-            work.drive(limit=1)  # a batch: nothing is provisioned yet
+            _drive(limit=1)  # a batch: nothing is provisioned yet
         mary = support(Person.objects.get(email=asked["by"]))
         ask(mary, lines.filter(vm__name=asked["vm"]), asked["text"], f"{key}:asked", tuple(asked.get("answers", ())))
     if refused := event.get("refused"):
@@ -110,7 +138,7 @@ def _refuse(names: Sequence[str]) -> None:
     with simulation(SIMULATION_FAULTS=json.dumps(rules)):
         for minutes in range(3):  # the pauses between three tries
             with clock.ahead(timedelta(minutes=minutes)):
-                work.drive()
+                _drive()
 
 
 def as_then(actor: Actor) -> Actor:
@@ -127,10 +155,10 @@ def _fail_over(actor: Actor, event: World, vms: list[Any], key: str) -> None:
         return
     with clock.ahead(timedelta(minutes=4)):
         _approve(ticket, event)
-        work.drive(limit=1)  # the ticket alone: its lines are starting now
+        _drive(limit=1)  # the ticket alone: its lines are starting now
         started_at = clock.now()
     with clock.ahead(timedelta(minutes=event.get("started_in_minutes", 15))):
-        work.drive()
+        _drive()
     # The simulated provider lives today: the point it used must lie in that past too.
     used = {"point_at": started_at - POINT_AGE, **({"loss_seconds": POINT_AGE.seconds} if kind == "test" else {})}
     Launch.objects.filter(failover__ticket=ticket).update(**used)
@@ -147,9 +175,9 @@ def _terminate(actor: Actor, ticket: Ticket, event: World, key: str) -> None:
     end = actions.request_termination(as_then(actor), ticket, "Finished", ticket.source, key)
     with clock.ahead(timedelta(minutes=6)):
         _approve(end, event)
-        work.drive(limit=1)
+        _drive(limit=1)
     with clock.ahead(timedelta(minutes=8)):
-        work.drive()
+        _drive()
 
 
 def _approve(ticket: Ticket, event: World) -> None:
@@ -158,18 +186,35 @@ def _approve(ticket: Ticket, event: World) -> None:
     actions.approve(by, ticket, words, actions.version_of(ticket))
 
 
-def play_outages(outages: list[World]) -> None:
+def _of_outages(outages: list[World], drives: bool) -> Iterator[Moment]:
     """Those that were declared before are known by their keys."""
     for said in outages:
-        start, actor = -timedelta(hours=said["hours_ago"]), support(Person.objects.get(email=said["by"]))
-        names = [f"world:{said['site']}:{said['title']}:{said['hours_ago']}:{end}" for end in ("start", "end")]
-        keys = [str(uuid.uuid5(uuid.NAMESPACE_URL, name)) for name in names]
-        with clock.ahead(start):
-            site = Site.objects.get(code=said["site"])
-            outage = declare(actor, site, said["title"], said["text"], clock.now(), keys[0])
+        yield Moment(said["hours_ago"], _play_outage, (said, drives))
         if hours := said.get("over_after_hours"):
-            with clock.ahead(start + timedelta(hours=hours)):
-                close(actor, outage, said.get("over_text", "It is over."), clock.now(), keys[1])
+            yield Moment(said["hours_ago"] - hours, _end_outage, (said, drives))
+
+
+def _play_outage(said: World, drives: bool) -> Outage:
+    actor = support(Person.objects.get(email=said["by"]))
+    with clock.ahead(-timedelta(hours=said["hours_ago"])):
+        site = Site.objects.get(code=said["site"])
+        outage = declare(actor, site, said["title"], said["text"], clock.now(), _key_of(said, "start"))
+        if drives:
+            _drive()
+    return outage
+
+
+def _end_outage(said: World, drives: bool) -> None:
+    """Its declaration is said again, under its key: that finds it."""
+    actor, outage = support(Person.objects.get(email=said["by"])), _play_outage(said, drives=False)
+    with clock.ahead(timedelta(hours=said["over_after_hours"] - said["hours_ago"])):
+        close(actor, outage, said.get("over_text", "It is over."), clock.now(), _key_of(said, "end"))
+        if drives:
+            _drive()
+
+
+def _key_of(said: World, end: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"world:{said['site']}:{said['title']}:{said['hours_ago']}:{end}"))
 
 
 def _play_talk(account: Account, said: World) -> None:
@@ -186,6 +231,7 @@ def _play_talk(account: Account, said: World) -> None:
                 talk = open_conversation(speaker, first, key, account.pk)
             else:
                 write(speaker, talk, message["text"], key)
+            _drive()
 
 
 def _speaker(account: Account, email: str) -> Actor:

@@ -22,7 +22,7 @@ from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
 from ampdr.limits import lift_limits
 from failover.management.commands._world_file import World, read
-from failover.management.commands._world_past import play, play_outages
+from failover.management.commands._world_past import play
 from failover.management.commands._world_reports import of_vm, send
 from inventory.actions import count_new, gateway_named
 from inventory.models import VM, Site, VpnClient, VpnGateway, VpnMember
@@ -45,8 +45,8 @@ class Command(BaseCommand):
             for person in world.get("staff", []):
                 add_person(person, demo, is_staff=True)
         loaded = [(add_account(account, demo), account) for account in world.get("accounts", [])]
-        play([(new, said) for new, said in loaded if not Order.objects.filter(account=new).exists()])
-        play_outages(world.get("outages", []))
+        fresh = [(new, said) for new, said in loaded if not Order.objects.filter(account=new).exists()]
+        play(fresh, world.get("outages", []))
         self.stdout.write(f"{options['file'].name}: {VM.objects.filter(role='primary').count()} VMs are there.")
 
 
