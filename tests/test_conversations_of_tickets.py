@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from functools import partial
+from itertools import combinations_with_replacement
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from django.apps import apps
 from django.test import Client
 
 from accounts.models import Role
-from ampdr import work
+from ampdr import clock, work
 from ampdr.work import perform
 from failover.actions import confirm, lines_of, reject, request_termination, ticket_word, version_of
+from failover.lifecycle import FAILOVER
 from failover.models import Failover, Ticket
 from failover.tasks import Carry, Spread, words
 from inventory.models import VM
@@ -74,6 +76,19 @@ def test_the_word_follows_every_move_of_every_table(cast: Cast, monkeypatch: pyt
     )  # fmt: skip
     for part in roads:
         part(cast, vms, lambda *rules: test_counters.at_fault(monkeypatch, *rules))
+        check_words()
+
+
+def test_the_row_and_the_page_say_the_same_of_every_mix_of_states(cast: Cast, vms: list[VM]) -> None:
+    """The row is told without a count while lines are on their way: that changes no word."""
+    ticket = request(cast, vms, "live")
+    say_yes(cast, ticket)
+    lines = list(Failover.objects.filter(ticket=ticket).order_by("pk"))
+    for mix in combinations_with_replacement(FAILOVER.states, len(lines)):
+        for line, state in zip(lines, mix, strict=True):
+            line.state = state
+        Failover.objects.bulk_update(lines, ["state"])
+        words.retell(clock.now(), {ticket.pk})
         check_words()
 
 
