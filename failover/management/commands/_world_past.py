@@ -46,7 +46,7 @@ class Moment(NamedTuple):
     """Something of the past: how long ago, and what is done with what."""
 
     hours_ago: float
-    do: Callable[..., None]
+    do: Callable[..., object]
     about: tuple[Any, ...]
 
 
