@@ -110,6 +110,10 @@ class Duty(ABC):
         """Talks to the outside, with no transaction and no lock open. Its answer goes to `commit`."""
         return None
 
+    def answered(self, answer: Any) -> bool:
+        """Whether it tells that the outside is well."""
+        return True
+
     @abstractmethod
     def commit(self, change: Change, mine: QuerySet[Any], answer: Any) -> None:
         """Writes the outcome for `mine`, rows locked in key order, and sets when each is due next."""
@@ -132,6 +136,8 @@ class Batch:
     site: str
     keys: list[int]
     full: bool
+    tries: int = 0  # calls in vain of its first row, and so many of them as made it smaller than it could be
+    vain: int = 0
 
     @property
     def rows(self) -> QuerySet[Any]:
@@ -164,6 +170,7 @@ def claim(duty: Duty) -> Batch | None:
     """Takes due rows of one site for one lease, by the database's clock; passes over rows that others hold.
 
     After a few calls in vain half as many are taken, and half of these: if one row is why, the others get rid of it.
+    Each call that is answered makes the next one twice as large again.
     """
     due = duty.due().order_by(*duty.order).select_for_update(skip_locked=True, no_key=True, of=("self",))
     with transaction.atomic(durable=True):
@@ -172,8 +179,11 @@ def claim(duty: Duty) -> Batch | None:
             return None
         size = duty.size_at(first[1])
         keys = list(due.filter(step_site=first[1]).values_list("pk", flat=True)[:size])
-        some = keys[: max(1, len(keys) >> max(0, first[2] - PATIENT))]
-        batch = Batch(duty, uuid.uuid4(), first[1], some, full=len(some) < len(keys) or len(keys) == size)
+        vain = min(first[2], PATIENT + size.bit_length())
+        some = keys[: max(1, len(keys) >> max(0, vain - PATIENT))]
+        more = len(some) < len(keys)
+        full = more or len(keys) == size
+        batch = Batch(duty, uuid.uuid4(), first[1], some, full, first[2], vain if more else 0)
         lease = timedelta(seconds=settings.LEASE_SECONDS)
         duty.rows.filter(pk__among=some).update(claim=batch.token, next_step_at=clock.db_now(lease))
     return batch
@@ -188,6 +198,21 @@ def perform(batch: Batch) -> None:
         put_off(batch, str(error) or type(error).__name__)
         return
     _commit_what_can_be(batch, batch.keys, answer)
+    if batch.vain and batch.duty.answered(answer):
+        _take_more(batch)
+
+
+def _take_more(batch: Batch) -> None:
+    """A small batch was answered: ten thousand rows that waited for their provider go on in dozens of calls.
+
+    Rows that were asked in vain more often keep to themselves: one of them may be why.
+    """
+    with transaction.atomic(durable=True):
+        alike = {"attempts__gte": batch.vain, "attempts__lte": batch.tries}
+        waiting = batch.duty.due().filter(step_site=batch.site, **alike).order_by("pk")
+        locked = waiting.select_for_update(skip_locked=True, no_key=True, of=("self",))
+        keys = list(locked.values_list("pk", flat=True))
+        batch.duty.rows.filter(pk__among=keys).update(attempts=batch.vain - 1)
 
 
 def _commit(batch: Batch, keys: list[int], answer: Any) -> None:

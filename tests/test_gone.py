@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -54,7 +55,8 @@ def test_a_list_longer_than_a_lease_is_read_on_where_it_stopped(
     running(cast, stays, "stays")
     ticket = running(cast, vms)
     end(cast, ticket)
-    LongList.pages, calls = 0, []
+    LongList.pages = 0
+    calls: list[int] = []
     monkeypatch.setattr(gone, "monotonic", lambda: LongList.pages * 6.0 - sum(calls) * 6.0)
     monkeypatch.setattr("failover.tasks.lines.monotonic", lambda: 0.0)
 
@@ -135,15 +137,15 @@ Row = namedtuple("Row", "pk verb step accepted_at vm__uuid")
 def test_a_list_that_was_begun_before_is_not_believed(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page on which it would stand may have been read before it was said to be gone, or not have been written."""
     provider, now = provider_of("PHX01"), clock.now()
-    old = gone.Listing(now - timedelta(seconds=9), gone.monotonic(), "last page", {""})
+    old = gone.Listing(now - timedelta(seconds=9), monotonic(), "last page", {""})
     monkeypatch.setattr(gone, "_begun", {"PHX01": old})
     monkeypatch.setattr(provider, "existing", lambda cursor="": ([], ""))
     rows = [Row(1, "stop", "", None, "new"), Row(2, "stop", f"PHX01{gone.GONE}.", now - timedelta(seconds=10), "old")]
     said = {1: Progress(done=True), 2: Progress(done=True)}
-    deny_what_remains(provider, rows, said, gone.monotonic())
+    deny_what_remains(provider, rows, said, monotonic())
     assert not said[1].done and said[2].done
     again = {1: Progress(done=True)}
-    deny_what_remains(provider, rows[:1], again, gone.monotonic())
+    deny_what_remains(provider, rows[:1], again, monotonic())
     assert again[1].done
 
 
@@ -153,5 +155,5 @@ def test_a_bar_that_is_listed_is_none_of_a_stop(cast: Cast, monkeypatch: pytest.
     monkeypatch.setattr(provider, "existing", lambda cursor="": (found, ""))
     said = {1: Progress(done=True), 2: Progress(done=True)}
     rows = [Row(1, "stop", "", None, "vm"), Row(2, "release", "", None, "vm")]
-    deny_what_remains(provider, rows, said, gone.monotonic())
+    deny_what_remains(provider, rows, said, monotonic())
     assert said[1].done and not said[2].done and not said[2].refused

@@ -169,6 +169,28 @@ def test_pauses_grow_up_to_a_lease() -> None:
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30]
 
 
+def test_after_a_long_silence_each_answer_doubles_what_is_asked_next(cast: Cast) -> None:
+    rows = order(cast, 60)
+    Replication.objects.update(attempts=1000)
+    sizes: list[int] = []
+    while (batch := claim(Provision())) and len(sizes) < len(rows):
+        sizes.append(len(batch.keys))
+        perform(batch)
+    assert sum(sizes) == len(rows) and len(sizes) < 20
+    assert sizes[0] == 1 and max(sizes) >= 15
+
+
+def test_what_is_asked_in_vain_makes_no_call_larger(cast: Cast, simulation: Simulation) -> None:
+    """One VM that is asked alone, of which nothing is said, tells nothing of the others."""
+    simulation({"fault": "left_out", "kind": "protect", "vm": "vm-000"})
+    order(cast, 20)
+    Replication.objects.update(attempts=1000)
+    perform(claimed(Provision))
+    assert set(Replication.objects.values_list("attempts", flat=True)) == {1000, 1001}
+    perform(claimed(Provision))
+    assert set(Replication.objects.filter(state="provisioning").values_list("attempts", flat=True)) != {1000, 1001}
+
+
 def test_a_silent_site_puts_off_all_its_due_rows_and_no_other(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead provider holds one worker for one call, not each for each batch."""
     dallas, phoenix = order(cast, 6), order(cast, 2, "PHX01", "px")

@@ -94,6 +94,9 @@ class ProviderDuty(Duty):
         mine.filter(accepted_at=None).update(accepted_at=now)
         return set(mine.filter(accepted_at=now).values_list("pk", flat=True))
 
+    def answered(self, answer: Answers) -> bool:
+        return bool(answer.progress)
+
     def commit(self, change: Change, mine: QuerySet[Any], answer: Answers) -> None:
         """Sorts the rows by what was said of them; each sort is written for all of its rows at once."""
         sorts: dict[str, list[Any]] = defaultdict(list)
