@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.urls import reverse
@@ -76,9 +76,9 @@ def longer(one: Field, about: Ticket) -> Ticket:
     return request_extension(one.cast.actor("priya"), about, later(about), "More to see", uuid.uuid4().hex)
 
 
-def later(about: Ticket, hours: int = 24) -> object:
+def later(about: Ticket) -> datetime:
     assert about.ends_at
-    return about.ends_at + timedelta(hours=hours)
+    return about.ends_at + timedelta(hours=24)
 
 
 # ---- Shots -----------------------------------------------------------------------------------------------------------
