@@ -27,6 +27,19 @@ def test_every_promise_names_tests_that_are_there() -> None:
     assert len(named) == 9 and all(named) and set.union(*named) <= TESTS
 
 
+def test_every_point_that_is_accepted_names_tests_that_are_there() -> None:
+    points = re.findall(r"^\| \d+ \|.*$", (HERE.parent / "docs" / "acceptance.md").read_text(), re.M)
+    named = [set(re.findall(r"`(test_\w+)`", point)) for point in points]
+    assert len(named) == 20 and all(named) and set.union(*named) <= TESTS
+
+
+def test_no_part_of_a_page_lets_a_tick_pass() -> None:
+    """Ticks come every 3 s: a throttle that ends with one would let it pass, and the part look half as often."""
+    pages = [path.read_text() for path in (HERE.parent / "templates").rglob("*.html")]
+    seconds = [int(found) for page in pages for found in re.findall(r"throttle:(\d+)s", page)]
+    assert len(seconds) > 10 and all(each % 3 == 2 for each in seconds), seconds
+
+
 def test_the_whole_model_is_there() -> None:
     assert len(SENTENCES) > 50
     topics = ("Doors", "wall", "order of refusals", "Two people", "second factor", "sessions", "Tokens of people",
