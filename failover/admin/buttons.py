@@ -55,6 +55,8 @@ class Set:
 def sets_of(ticket: Ticket) -> dict[str, Set]:
     """What can be done with several lines at once, counted in one statement; a single one has its own buttons."""
     wanted: dict[str, Any] = {}
+    if ticket.state == "waiting" and not ticket.of_others:
+        return {}  # nothing of it was ever tried
     for name, fits in OF_SET.items():
         tries = F("generation") + F("fence_generation")
         wanted[f"{name}_n"] = Count("pk", filter=fits)

@@ -55,9 +55,7 @@ def of_end(about: Ticket) -> Preview:
     """Of the termination of what runs of a live or test ticket."""
     lines = Failover.objects.filter(ticket=about, state__in=TERMINABLE)
     keys = list(lines.order_by("pk").values_list("pk", flat=True))
-    asked = Ticket(
-        kind=Kind.TERMINATE, about=about, source=about.source, target=about.target, vm_count=len(keys), state="waiting"
-    )
+    asked = Ticket(kind=Kind.TERMINATE, about=about, source=about.source, target=about.target, vm_count=len(keys))
     outages, live = open_outages(about), about.kind == Kind.LIVE
     warnings = []
     if live and about.source in outages:

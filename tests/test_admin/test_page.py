@@ -15,7 +15,7 @@ from replication.models import Replication
 from tests.cast import Cast, drive_to, join, request, say_yes, states
 from tests.test_admin.desk import QUEUE, faults, html, page, press, state, vms, words
 
-AT_MOST = 23  # statements of a page
+AT_MOST = 22  # statements of a page
 
 
 def test_the_page_says_what_will_run(cast: Cast, mary: Client) -> None:

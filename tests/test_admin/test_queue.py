@@ -1,5 +1,6 @@
 """The queue: its order, its cost, and several tests approved at once."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import connection
@@ -42,13 +43,14 @@ def test_what_is_about_a_live_failover_comes_before_all_that_is_about_tests(cast
         say_yes(cast, ticket)
     work.drive()
     priya, waiting = cast.actor("priya"), []
-    for minutes, asked in (
+    asked: list[tuple[int, Callable[[], Ticket]]] = [
         (30, lambda: request(cast, [c], "test", key="request-3")),
         (20, lambda: request_termination(priya, running[0], "", "", "end-key-1")),
         (10, lambda: request_termination(priya, running[1], "Dallas is back", "DFW01", "end-key-2")),
         (5, lambda: request(cast, [d], "live", key="request-4")),
-    ):
-        ticket = asked()
+    ]
+    for minutes, ask in asked:
+        ticket = ask()
         Ticket.objects.filter(pk=ticket.pk).update(requested_at=clock.now() - timedelta(minutes=minutes))
         waiting.append(ticket.number)
     shown = html(mary.get(QUEUE))
