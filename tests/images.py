@@ -56,8 +56,8 @@ def night(browser: Browser) -> None:
 
 
 def order(browser: Browser) -> None:
-    quick = {"SIMULATION_TIME_SCALE": "3600", "SWEEP_SECONDS": "1"}
-    with portal(SIMULATION_FAULTS=FAULTS["pictures"], **quick) as running:
+    faults = FAULTS["pictures"]
+    with portal(SIMULATION_FAULTS=faults, SIMULATION_TIME_SCALE="3600", SWEEP_SECONDS="1") as running:
         OrderRoad(running.address, browser, photograph, 1280, 1120).road()
 
 
