@@ -14,18 +14,22 @@ from ampdr.errors import Absent, Conflict
 from ampdr.lifecycle import Actor
 from failover.actions import lines_of, ticket_word
 from failover.models import Kind, Ticket
+from inventory.actions import profiles_of
 from inventory.models import Site
 
 DONE = {"approved": "approved", "rejected": "rejected", "withdrawn": "withdrew"}
 
 
 def found_ticket(actor: Actor, number: str) -> Ticket:
-    """The account's ticket of this number, with its people and cities. Raises Forbidden, Absent."""
+    """The account's ticket of this number, with its people, cities and SSL/VPN users. Raises Forbidden, Absent."""
     tickets = Ticket.objects.visible_to(actor, Permission.READ_REPLICATION).filter(number=number.replace("\0", ""))
     source, target = (Site.objects.filter(code=OuterRef(code)).values("city")[:1] for code in ("source", "target"))
     found = tickets.select_related(
         "requested_by", "decided_by", "filed_by", "result_by", "about__requested_by"
-    ).annotate(source_city=Subquery(source), target_city=Subquery(target))
+    ).annotate(
+        source_city=Subquery(source), target_city=Subquery(target),
+        vpn_users=profiles_of(OuterRef("account"), OuterRef("target")),
+    )  # fmt: skip
     ticket = found.first()
     if ticket is None:
         raise Absent

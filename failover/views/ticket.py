@@ -29,7 +29,6 @@ from failover.views.history import Worst, worst_of
 from failover.views.rows import page_of, row_of, vms_of
 from failover.views.standing import as_it_stands, found_ticket, see_other
 from failover.views.timeline import coming, events, past, proofs
-from inventory.actions import profile_count
 from notices.forms import Write
 from notices.models import Conversation, Message
 from notices.views.conversations import refused, talk
@@ -154,9 +153,9 @@ def _own(path: str) -> str:
 
 def _measured(ticket: Ticket, lines: Lines) -> dict[str, Any]:
     """What was really used, lost and needed, once something runs."""
-    decided, ends = ticket.decided_at, ticket.of_others
+    decided, ends, users = ticket.decided_at, ticket.of_others, getattr(ticket, "vpn_users", None)
     return {
-        "access": "" if ends else profile_words(*profile_count(ticket.account_id, ticket.target)),
+        "access": "" if ends else profile_words(**(users or {"with_it": 0, "of": 0})),
         "to_running": lines.running_at - decided if lines.running_at and decided and not ends else None,
         "lost": None if lines.loss_seconds is None else timedelta(seconds=lines.loss_seconds),
         "time_to_answer": decided - ticket.requested_at if decided else None,

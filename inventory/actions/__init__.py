@@ -14,6 +14,7 @@ from inventory.actions.vpn import (
     let_in,
     let_out,
     profile_count,
+    profiles_of,
     save_client,
     save_gateway,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "outages_of",
     "preview",
     "profile_count",
+    "profiles_of",
     "relist",
     "remove",
     "report",

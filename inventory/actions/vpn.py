@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery, Value
+from django.db.models.functions import JSONObject
 
 from accounts.actions import checked, support_only
 from accounts.actions.rights import lock_people
@@ -91,11 +92,18 @@ def profile_count(account_id: int, site_code: str, *, recovery: bool = True) -> 
     SSL/VPN users are the people who have any profile and can sign in. `recovery=False`: of the site itself.
     """
     theirs = VpnMember.objects.standing().filter(membership__account=account_id)
+    return Profiles(**theirs.aggregate(**_counts(site_code, recovery)))
+
+
+def profiles_of(account: OuterRef, site_code: OuterRef) -> Subquery:
+    """The same of a recovery environment for each row of a statement: `with_it` and `of`, or null without any user."""
+    theirs = VpnMember.objects.standing().filter(membership__account=account).order_by().values(all=Value(1))
+    return Subquery(theirs.annotate(found=JSONObject(**_counts(site_code, True))).values("found"))
+
+
+def _counts(site_code: str | OuterRef, recovery: bool) -> dict[str, Count]:
     here = Q(gateway__recovery=recovery, gateway__site__code=site_code)
-    found = theirs.aggregate(
-        with_it=Count("membership", filter=here, distinct=True), of=Count("membership", distinct=True)
-    )
-    return Profiles(**found)
+    return {"with_it": Count("membership", filter=here, distinct=True), "of": Count("membership", distinct=True)}
 
 
 # ---- What Support keeps ----------------------------------------------------------------------------------------------
