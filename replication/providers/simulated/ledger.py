@@ -84,6 +84,7 @@ class Ledger:
     def _open(self) -> Iterator[sqlite3.Connection]:
         db = sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None)
         try:
+            db.execute("PRAGMA synchronous = NORMAL")  # it outlives every process; a loss of power it need not
             yield db
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
