@@ -34,7 +34,7 @@ from failover.admin.buttons import needs_support, own_words, press, sets_of
 from failover.admin.phone import ByPhone
 from failover.lifecycle import TICKET
 from failover.models import OF_OTHERS, Failover, Kind, Ticket
-from failover.screens.approval import ORANGE, RED, context
+from failover.screens.approval import ORANGE, RED, context, seen_tickets
 from inventory.models import Outage
 from notices.admin import talk
 from notices.models import Conversation
@@ -203,8 +203,7 @@ class TicketAdmin(ByPhone):
         """The approval page. Admin's own form, and its transaction, are not used."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = Ticket.objects.select_related("account", "requested_by", "filed_by", "decided_by", "about")
-        ticket = found.filter(pk=object_id).first() if object_id.isdecimal() else None
+        ticket = seen_tickets().filter(pk=object_id).first() if object_id.isdecimal() else None
         if ticket is None:
             raise Absent("There is no such ticket.")
         if request.method != "POST":
@@ -218,17 +217,15 @@ class TicketAdmin(ByPhone):
         actor = staff(request)
         wrong_code = " ".join(getattr(refusal, "fields", {}).get("code", ()))
         shown = context(actor, ticket)
-        lines = lines_of([ticket.pk])[ticket.pk]
         shown |= {
             **self.admin_site.each_context(request), "opts": self.opts, "title": ticket.title,
-            "version": version_of(ticket), "word": ticket_word(ticket, lines), "refusal": refusal,
+            "version": version_of(ticket), "refusal": refusal,
             "may_decide": self.has_decide_permission(request), "said": request.POST,
             "chosen": request.POST.get("quick", shown["prefilled"]), "factor": factor_of(actor),
             "wrong_code": wrong_code, "wrong_reason": "" if wrong_code else refusal, "sets": sets_of(ticket),
         }  # fmt: skip
-        about = Conversation.objects.select_related("account").filter(number=ticket.number).first()
-        may_write = request.user.has_perm("notices.change_conversation")
-        shown["talk"] = talk(about, may_write) if about else None
+        about, may_write = getattr(ticket, "talk", None), request.user.has_perm("notices.change_conversation")
+        shown["talk"] = talk(Conversation(pk=about, account=ticket.account), may_write) if about else None
         for line in shown["vms"]:
             line.needs_support, line.seen = needs_support(line), tries_of([line])
         return TemplateResponse(request, self.change_form_template, shown, status=refusal.status if refusal else 200)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, Min, Q, QuerySet, When
+from django.db.models import Case, Count, F, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.utils.html import format_html
 
-from accounts.models import AuthorizedUser
+from accounts.models import Activity, AuthorizedUser
 from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.templatetags.ampdr import ago, duration, route, when
-from failover.actions import Check, checks, lines_of, why_not_approver
+from failover.actions import Check, Lines, checks, lines_of, ticket_word, why_not_approver
 from failover.lifecycle import SHOWN
 from failover.models import Failover, Kind, Ticket
-from failover.screens.facts import expected
+from failover.screens.facts import Loss, Standing, expected, profile_words
+from failover.screens.foreseen import Fact, Start, end_date, foreseen
 from failover.screens.hints import Outages, hints, open_outages
 from failover.screens.row import readiness
 from failover.tasks.words import FAILURES
+from inventory.actions import profiles_of
 from inventory.models import Outage, Site
+from notices.models import Conversation
 
 FEW = 50
 ORANGE, RED = timedelta(minutes=5), timedelta(minutes=15)
@@ -33,14 +36,6 @@ NOUNS = {
 }
 
 
-@dataclass(frozen=True)
-class Fact:
-    label: str
-    value: str
-    small: str = ""
-    tone: str = ""
-
-
 def count_of(ticket: Ticket) -> str:
     return "1 VM" if ticket.vm_count == 1 else f"{ticket.vm_count:,} VMs"
 
@@ -48,6 +43,18 @@ def count_of(ticket: Ticket) -> str:
 def button(ticket: Ticket) -> str:
     """What the approving button says: verb, number and noun."""
     return f"Approve {NOUNS[Kind(ticket.kind)]} of {count_of(ticket)}"
+
+
+def seen_tickets() -> QuerySet[Ticket]:
+    """With all that one row of another table tells of each: cities, SSL/VPN users, the sender's proof, conversation."""
+    source, target = (Site.objects.filter(code=OuterRef(code)).values("city")[:1] for code in ("source", "target"))
+    proof = Activity.objects.filter(kind="ticket", event="request", subject_id=OuterRef("pk")).order_by("pk")
+    talk = Conversation.objects.filter(number=OuterRef("number")).values("pk")[:1]
+    people = ("account", "requested_by", "filed_by", "decided_by", "about")
+    return Ticket.objects.select_related(*people).annotate(
+        source_city=Subquery(source), target_city=Subquery(target), proof=Subquery(proof.values("facts")[:1]),
+        vpn_users=profiles_of(OuterRef("account"), OuterRef("target")), talk=Subquery(talk),
+    )  # fmt: skip
 
 
 # ---- The VMs ---------------------------------------------------------------------------------------------------------
@@ -77,20 +84,60 @@ def _point(ticket: Ticket) -> F:
     return F("point_at" if ticket.point_at else "replication__newest_point_at")
 
 
-# ---- The six facts ---------------------------------------------------------------------------------------------------
+# ---- The facts -------------------------------------------------------------------------------------------------------
 
 
-def facts(ticket: Ticket, vms: list[Failover], outages: Outages, lines: QuerySet[Failover] | None = None) -> list[Fact]:
-    """What is known beforehand while it waits; afterwards only what was decided and what came of it.
+@dataclass(frozen=True)
+class Seen:
+    """A ticket with what its page asks once: of what waits to be started its `standing`, of what is decided `counted`.
 
-    `lines`: of a termination that isn't filed yet, what it would end.
+    `lines`: what it is about; of a termination that isn't filed yet, what it would end.
     """
-    first = [_names(ticket, vms), _way(ticket)]
+
+    ticket: Ticket
+    vms: list[Failover]
+    outages: Outages
+    cities: dict[str, str]
+    lines: QuerySet[Failover]
+    counted: Lines = field(default_factory=Lines)
+    standing: Standing | None = None
+
+
+def look_at(ticket: Any) -> Seen:
+    """One of `seen_tickets()`."""
+    lines, waiting = vms_of(ticket), ticket.state == "waiting"
+    return Seen(
+        ticket, shown_vms(ticket), open_outages(ticket) if waiting or ticket.kind == Kind.TERMINATE else {},
+        {ticket.source: ticket.source_city, ticket.target: ticket.target_city}, lines,
+        Lines() if waiting else lines_of([ticket.pk])[ticket.pk],
+        _standing(ticket, lines) if waiting and not ticket.of_others else None,
+    )  # fmt: skip
+
+
+def _standing(ticket: Any, lines: QuerySet[Failover]) -> Standing:
+    """As the customer's preview counts it, of the points that are known now; in one statement."""
+    newest, now = F("replication__newest_point_at"), clock.now()
+    late = Q(replication__newest_point_at=None) | Q(replication__newest_point_at__lt=now - F("replication__rpo_target"))
+    found = lines.aggregate(
+        oldest=Min("point_at" if ticket.point_at else newest), target=Min("replication__rpo_target"),
+        behind=Count("pk", filter=late), untested=Count("pk", filter=Q(vm__last_test_at=None)),
+    )  # fmt: skip
+    behind = bool(found["behind"])
+    if ticket.point_at:
+        behind = bool(found["oldest"] and now - found["oldest"] > found["target"])
+    lost = Loss(found["oldest"], ticket.point_at, behind)
+    return Standing(lost, found["behind"], found["untested"], **(ticket.vpn_users or {"with_it": 0, "of": 0}))
+
+
+def facts(seen: Seen) -> list[Fact]:
+    """What is known beforehand while it waits; afterwards only what was decided and what came of it."""
+    ticket = seen.ticket
+    first = [_names(ticket, seen.vms), _way(seen)]
     if ticket.kind == Kind.TERMINATE:
-        return first + _of_termination(ticket, outages, vms_of(ticket) if lines is None else lines)
+        return first + _of_termination(ticket, seen.outages, seen.lines)
     if ticket.kind == Kind.EXTEND:
         return first + _of_extension(ticket)
-    return first + (_of_failover(ticket, outages) if ticket.state == "waiting" else _of_decided(ticket))
+    return _of_failover(seen, seen.standing, first) if seen.standing else first + _of_decided(ticket, seen.counted)
 
 
 def _names(ticket: Ticket, vms: list[Failover]) -> Fact:
@@ -99,63 +146,32 @@ def _names(ticket: Ticket, vms: list[Failover]) -> Fact:
     return Fact("Virtual machines", count_of(ticket), f"{names} and {more:,} more" if more > 0 else names)
 
 
-def _way(ticket: Ticket) -> Fact:
-    cities = dict(Site.objects.filter(code__in=(ticket.source, ticket.target)).values_list("code", "city"))
+def _way(seen: Seen) -> Fact:
+    ticket = seen.ticket
     there, back = (ticket.source, ticket.target), (ticket.target, ticket.source)
     label, way = ("Back to", back) if ticket.kind == Kind.TERMINATE else ("From → to", there)
-    return Fact(label, route(*way), " to ".join(cities.get(code, code) for code in way))
+    return Fact(label, route(*way), " to ".join(seen.cities.get(code) or code for code in way))
 
 
-def _of_failover(ticket: Ticket, outages: Outages) -> list[Fact]:
-    at = ticket.point_at or vms_of(ticket).aggregate(at=Min("replication__newest_point_at"))["at"]
-    which = "chosen by the customer" if ticket.point_at else "newest of each"
-    point = Fact("Recovery point", when(at), f"{_old(at)}, {which}")
-    if ticket.kind == Kind.LIVE:
-        return [point, _loss(at), _time_needed(ticket), _start(ticket, outages)]
-    originals = Fact("The originals", "Go on running", "untouched, the test VMs beside them")
-    return [point, Fact("Test ends", when(ticket.ends_at), "by itself, on this date"), _time_needed(ticket), originals]
+def _of_failover(seen: Seen, standing: Standing, first: list[Fact]) -> list[Fact]:
+    """The customer's six, and beneath them how it starts, or how it ends."""
+    ticket, of = seen.ticket, standing
+    needed, has = expected(seen.lines.values("vm"), ticket.vm_count), profile_words(of.with_it, of.of)
+    start = Start(ticket.kind, ticket.source, ticket.target, of.lost, needed, of.with_it, has)
+    how = Fact("How it starts", f"Planned if {ticket.source} answers at the start, otherwise unplanned")
+    return [*foreseen(start, *first), how if ticket.kind == Kind.LIVE else end_date(ticket.ends_at)]
 
 
-def _start(ticket: Ticket, outages: Outages) -> Fact:
-    """While the source has an outage "Planned" alone would promise too much."""
-    if ticket.source in outages:
-        return Fact("How it starts", f"Planned if {ticket.source} answers at start, otherwise unplanned")
-    return Fact("How it starts", "Planned", f"if {ticket.source} answers then, otherwise unplanned")
-
-
-def _of_decided(ticket: Ticket) -> list[Fact]:
-    lines = lines_of([ticket.pk])[ticket.pk]
+def _of_decided(ticket: Ticket, lines: Lines) -> list[Fact]:
     choice = when(ticket.point_at) if ticket.point_at else "Newest at start"
     loss = "Not known" if lines.loss_seconds is None else duration(lines.loss_seconds)
     confirmed = Fact("Confirmed by the customer", f"{lines.confirmed} of {ticket.vm_count}", "said that it works")
-    ends = Fact("Test ends", when(ticket.ends_at), "by itself, on this date")
     return [
         Fact("Recovery point", choice, "as requested"),
         Fact("Lost, as measured", loss, "the most of one VM"),
         Fact("Running since", when(lines.running_at), ago(lines.running_at) if lines.running_at else "not yet"),
-        ends if ticket.kind == Kind.TEST else confirmed,
+        end_date(ticket.ends_at) if ticket.kind == Kind.TEST else confirmed,
     ]
-
-
-def _old(at: datetime | None) -> str:
-    return f"{duration(clock.now() - at)} old" if at else "none known"
-
-
-def _loss(at: datetime | None) -> Fact:
-    if at is None:
-        return Fact("Expected loss", "Not known", "no recovery point is known", "bad")
-    return Fact(
-        "Expected loss",
-        f"Up to {duration(clock.now() - at)}",
-        format_html("changes since {} are lost", when(at)),
-        "bad",
-    )
-
-
-def _time_needed(ticket: Ticket) -> Fact:
-    """As the customer's pages say it."""
-    needed = expected(vms_of(ticket).values("vm"), ticket.vm_count)
-    return Fact("Expected time to running", needed.words, needed.detail)
 
 
 def _of_termination(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> list[Fact]:
@@ -235,16 +251,17 @@ def waiting_tone(ticket: Ticket) -> str:
 
 def context(actor: Actor, ticket: Ticket) -> dict[str, Any]:
     """Everything the page prints beside admin's own frame."""
-    vms, outages = shown_vms(ticket), open_outages(ticket)
-    waiting = ticket.state == "waiting"
+    seen, waiting = look_at(ticket), ticket.state == "waiting"
+    vms, outages = seen.vms, seen.outages
     listing, others = listed(ticket)
     found = all_checks(actor, ticket) if waiting else []
     quick = quick_choices(ticket, outages)
     return {
         "ticket": ticket, "vms": vms, "more": max(0, ticket.vm_count - len(vms)),
-        "facts": facts(ticket, vms, outages), "waiting": waiting, "waited": _lasted(ticket.requested_at),
+        "facts": facts(seen), "word": ticket_word(ticket, seen.counted), "waiting": waiting,
+        "waited": _lasted(ticket.requested_at),
         "waiting_tone": waiting_tone(ticket), "checks": found,
-        "hints": hints(ticket, outages, vms_of(ticket)) if waiting else [],
+        "hints": hints(ticket, outages, seen.lines, seen.standing) if waiting else [],
         "own": any(check.code == "not_the_approver" and not check.holds for check in found),
         "why_not": [check.words for check in found if not check.holds], "button": button(ticket),
         "quick": quick, "prefilled": "outage" if "outage" in quick and ticket.source in outages else "",

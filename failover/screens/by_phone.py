@@ -10,12 +10,13 @@ from typing import Any
 
 from accounts.models import Account
 from ampdr.lifecycle import Actor
-from ampdr.templatetags.ampdr import duration, route, when
+from ampdr.templatetags.ampdr import route
 from failover.actions.endings import TERMINABLE
 from failover.models import Failover, Kind, Ticket
-from failover.screens.approval import NOUNS, Fact, facts
+from failover.screens.approval import NOUNS, Seen, facts
 from failover.screens.cautions import Caution, of_live, of_test, some
-from failover.screens.facts import Loss, access, expected, loss
+from failover.screens.facts import access, expected, loss
+from failover.screens.foreseen import Fact, Start, end_date, foreseen
 from failover.screens.hints import open_outages
 from inventory.models import VM, Site
 
@@ -35,17 +36,14 @@ def of_start(caller: Actor, account: Account, vms: list[VM], wish: Any) -> Previ
     """`vms` are of one route; `wish` names the kind, the chosen recovery point and a test's end."""
     source, target = vms[0].site, Site.objects.get(code=vms[0].protected_to)
     reach = replace(access(caller, target.code), mine=True, whose=account.name)
-    live, lost = wish.kind == Kind.LIVE, loss(vms, wish.point_at)
-    needed = expected([vm.pk for vm in vms], len(vms))
+    live, needed = wish.kind == Kind.LIVE, expected([vm.pk for vm in vms], len(vms))
     return Preview(
         f"{NOUNS[Kind(wish.kind)]} of {_count(len(vms))}",
-        [
+        foreseen(
+            Start(wish.kind, source.code, target.code, loss(vms, wish.point_at), needed, reach.with_it, reach.words),
             Fact("Virtual machines", _count(len(vms)), some([vm.name for vm in vms])),
             Fact("From → to", route(source.code, target.code), f"{source.city} to {target.city}"),
-            _point(lost), _lost(lost, source.code) if live else _end(wish.ends_at),
-            Fact("Expected time to running", needed.words, needed.detail),
-            Fact("Access", target.recovery_environment, reach.words, "" if reach.with_it else "bad"),
-        ],
+        ) + ([] if live else [end_date(wish.ends_at)]),
         of_live(vms, wish.point_at is None, source, target, reach) if live else of_test(vms, target, reach),
         target.code if live else "", _digest([str(vm.uuid) for vm in vms], wish.point_at),
     )  # fmt: skip
@@ -64,9 +62,10 @@ def of_end(about: Ticket) -> Preview:
     if live and lines.filter(fenced="pending").exists():
         warnings.append(Caution("Source not fenced.", f"{about.source} didn't answer when this failover started."))
     first = list(lines.select_related("vm").order_by("vm__name_key", "pk")[:3])
+    cities = dict(Site.objects.filter(code__in=(about.source, about.target)).values_list("code", "city"))
     what = f"termination of {_count(len(keys))}"
     return Preview(
-        what, facts(asked, first, outages, lines), warnings, about.source if live else "",
+        what, facts(Seen(asked, first, outages, cities, lines)), warnings, about.source if live else "",
         _digest(map(str, keys), None),
     )  # fmt: skip
 
@@ -77,24 +76,3 @@ def _count(n: int) -> str:
 
 def _digest(keys: Iterable[str], at: datetime | None) -> str:
     return hashlib.sha256(" ".join([*sorted(keys), str(at or "")]).encode()).hexdigest()[:16]
-
-
-def _point(lost: Loss) -> Fact:
-    if lost.oldest is None or lost.age is None:
-        return Fact("Recovery point", "None is known yet")
-    which = f"each VM's last before {lost.chosen:%d %b %H:%M} UTC" if lost.chosen else "the newest at the start is used"
-    return Fact("Recovery point", when(lost.oldest), f"{duration(lost.age)} old, {which}")
-
-
-def _lost(lost: Loss, source: str) -> Fact:
-    if lost.age is None:
-        return Fact("Data you may lose", "Not known", "", "bad")
-    fewer = "" if lost.chosen else f", fewer if {source} answers at the start"
-    small = f"changes since then{fewer}"
-    return Fact("Data you may lose", f"Up to {duration(lost.age)}", small, "bad" if lost.behind else "")
-
-
-def _end(at: datetime | None) -> Fact:
-    return Fact(
-        "Data you may lose", "None", f"the originals go on running; the test ends {at:%d %b %H:%M} UTC" if at else ""
-    )

@@ -100,6 +100,17 @@ def _loss_since(replications: QuerySet[Replication], chosen: datetime) -> Loss:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How what is to be started stands now. `behind`, `untested`: VMs; `with_it` of SSL/VPN users have the profile."""
+
+    lost: Loss
+    behind: int
+    untested: int
+    with_it: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Access:
     """How many of the account's SSL/VPN users have the profile of a recovery environment, and whether oneself has."""
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db.models import Q
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
 
+from accounts.models import Membership, Person
 from ampdr import clock
 from ampdr.lifecycle import Actor
 from ampdr.views import chosen_theme, support
@@ -81,18 +84,19 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "support": support(),
         "theme": chosen_theme(request),
         "now": clock.now(),
-        "waiting_live": waiting_live,
+        "desk": SimpleLazyObject(partial(desk, request)),
         "strips": partial(outages.shown, request),
     }
 
 
-def waiting_live() -> int:
-    """How many live requests wait, terminations of live failovers among them: the bell of admin's header alone.
-
-    More than 99 are not counted.
-    """
+def desk(request: HttpRequest) -> dict[str, Any]:
+    """For admin's header alone, in one statement: how many live requests wait, terminations of live failovers among
+    them (more than 99 are not counted), and whether the person is a member of an account."""
     live = Q(kind=Kind.LIVE) | Q(kind=Kind.TERMINATE, about__kind=Kind.LIVE)
-    return Ticket.objects.filter(live, state="waiting")[:99].count()
+    waiting = Ticket.objects.filter(live, state="waiting").values("pk")[:99]
+    member = Exists(Membership.objects.filter(person=OuterRef("pk")))
+    found = Person.objects.filter(pk=request.user.pk or 0).values(waiting=ArraySubquery(waiting), member=member).first()
+    return {"waiting": len(found["waiting"]), "member": found["member"]} if found else {}
 
 
 def menu(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils.html import format_html
 
 from accounts.models import Activity, AuthorizedUser
 from ampdr import clock
 from ampdr.templatetags.ampdr import duration, when
 from failover.models import Failover, Kind, Ticket
-from failover.screens.facts import profile_words
+from failover.screens.facts import Standing, profile_words
 from failover.screens.room import room_at
-from inventory.actions import profile_count
 from inventory.models import Outage, Site
 
 
@@ -38,13 +37,13 @@ def open_outages(ticket: Ticket) -> Outages:
     return {outage.site.code: outage for outage in found}
 
 
-def hints(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> list[Hint]:
+def hints(ticket: Ticket, outages: Outages, lines: QuerySet[Failover], standing: Standing | None) -> list[Hint]:
     if ticket.kind == Kind.TERMINATE:
         found = _of_termination(ticket, outages, lines)
-    elif ticket.kind == Kind.EXTEND:
+    elif standing is None:
         found = _of_target(ticket, outages)
     else:
-        found = _of_start(ticket, outages, lines)
+        found = _of_start(ticket, outages, standing)
     return [*_of_request(ticket), *found]
 
 
@@ -65,26 +64,24 @@ def _of_request(ticket: Ticket) -> Iterator[Hint]:
         mine = AuthorizedUser.objects.filter(account=ticket.account_id, person=ticket.requested_by_id)
         for since in changed_lately(mine).values():
             yield Hint("The number on the list is new", format_html("since {}", when(since)), warns=True)
-    rows = Activity.objects.filter(kind="ticket", event="request", subject_id=ticket.pk)
-    facts: dict[str, Any] = rows.values_list("facts", flat=True).first() or {}
+    facts: dict[str, Any] = getattr(ticket, "proof", None) or {}
     if facts.get("second_factor") and facts.get("proved_at"):
         whose, means = ticket.filed_by or ticket.requested_by, MEANS.get(facts["second_factor"], "")
         at = when(datetime.fromisoformat(facts["proved_at"]))
         yield Hint(f"{whose.name}'s second factor was proved", format_html("{}, {}", means, at) if means else at)
 
 
-def _of_start(ticket: Ticket, outages: Outages, lines: QuerySet[Failover]) -> Iterator[Hint]:
+def _of_start(ticket: Ticket, outages: Outages, standing: Standing) -> Iterator[Hint]:
     outage = outages.get(ticket.source)
     if outage:
         yield Hint(f"Outage {outage.number} open in {ticket.source}", duration(clock.now() - outage.started_at))
     elif ticket.kind == Kind.LIVE:
         yield Hint(f"No outage is declared in {ticket.source}", "", warns=True)
     yield from _of_target(ticket, outages)
-    yield from _of_lines(ticket, lines)
-    profiles = profile_count(ticket.account_id, ticket.target)
+    yield from _of_lines(ticket, standing)
     site = Site(code=ticket.target).recovery_environment
-    if profiles.with_it:
-        yield Hint(f"{site} profile", profile_words(*profiles))
+    if standing.with_it:
+        yield Hint(f"{site} profile", profile_words(standing.with_it, standing.of))
     else:
         yield Hint(f"Nobody has the {site} profile", "SSL/VPN", warns=True)
     if (room := room_at(ticket.target)) is not None:
@@ -97,12 +94,10 @@ def _of_target(ticket: Ticket, outages: Outages) -> Iterator[Hint]:
         yield Hint(f"{ticket.target} has an outage itself, {outage.number}", lasted, warns=True)
 
 
-def _of_lines(ticket: Ticket, lines: QuerySet[Failover]) -> Iterator[Hint]:
-    behind = Q(replication__newest_point_at__lt=clock.now() - F("replication__rpo_target"))
-    counts = lines.aggregate(behind=Count("pk", filter=behind), untested=Count("pk", filter=Q(vm__last_test_at=None)))
-    if n := counts["behind"]:
+def _of_lines(ticket: Ticket, standing: Standing) -> Iterator[Hint]:
+    if n := standing.behind:
         yield Hint("RPO behind its target", f"{n:,} of {ticket.vm_count:,} VMs", warns=True)
-    if ticket.kind == Kind.LIVE and (n := counts["untested"]):
+    if ticket.kind == Kind.LIVE and (n := standing.untested):
         yield Hint("Never tested", f"{n:,} of {ticket.vm_count:,} VMs", warns=True)
 
 

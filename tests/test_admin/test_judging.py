@@ -21,6 +21,7 @@ from replication.models import Replication
 from replication.providers.sites import provider_of
 from tests.cast import Cast, drive_to, request, say_yes, states
 from tests.test_admin.desk import QUEUE, faults, html, page, press, signed_in, state, vms, words
+from tests.test_request.pages import CONFIRM, link
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,28 @@ def test_time_and_access_are_said_as_on_the_customer_s_pages(cast: Cast, mary: C
     assert told in shown and "Access PHX01-Recovery no SSL/VPN user has it" in shown
 
 
+@pytest.mark.parametrize("kind", ["live", "test"])
+def test_the_six_facts_are_the_customer_s_own_in_his_words(cast: Cast, mary: Client, kind: str) -> None:
+    """What the preview said before it was sent; beneath them how it starts, or when the test ends."""
+    found, priya = vms(cast, "web-01"), signed_in(cast.priya)
+    at = clock.now() - timedelta(days=2, hours=12, minutes=30)  # an age that no second changes
+    Replication.objects.update(newest_point_at=at)
+    VM.objects.update(newest_point_at=at)
+    preview = facts(priya.get(f"{CONFIRM}?{link(found, kind=kind)}"))
+    support = facts(mary.get(page(request(cast, found, kind))))
+    assert (preview[0], support[0]) == ("Virtual machines: web-01", "Virtual machines: 1 VM web-01")
+    assert len(preview) == 6 and support[1:6] == preview[1:]
+    beneath = "How it starts: Planned if DFW01 answers at the start" if kind == "live" else "Test ends: "
+    assert len(support) == 7 and support[6].startswith(beneath)
+
+
+def facts(response: Any) -> list[str]:
+    """The page's facts without their links, which lead back to step 1."""
+    found = re.findall(r"<div><dt>(.*?)</dt><dd.*?>(.*?)</dd></div>", html(response), re.DOTALL)
+    said = [(label, re.sub(r"( · )?<a .*?</a>|<[^>]+>", " ", text)) for label, text in found]
+    return [f"{label}: {' '.join(unescape(text).split())}".replace(" ,", ",") for label, text in said]
+
+
 # ---- An open outage --------------------------------------------------------------------------------------------------
 
 
@@ -66,7 +89,7 @@ def test_with_an_open_outage_an_approval_is_one_click(cast: Cast, mary: Client) 
     shown = html(mary.get(page(ticket)))
     assert re.search(r'value="outage" checked>Outage N-\d+ confirmed<', shown)
     assert f"Outage {outage.number} open in DFW01" in shown
-    assert "Planned if DFW01 answers at start, otherwise unplanned" in shown and ">Planned<" not in shown
+    assert "Planned if DFW01 answers at the start, otherwise unplanned" in shown
     assert 'name="code"' not in shown, "the second factor is fresh"
     sent = dict(re.findall(r'name="(\w+)" value="([^"]+)"(?: checked)?>', shown))
     assert sent["version"] and press(mary, ticket, "approve", quick="outage").status_code == 302
