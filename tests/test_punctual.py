@@ -24,22 +24,22 @@ class Site:
         self.provider.site, self.site = site, site
         self.end = threading.Event()
 
-    def hang(self, alone: str = "") -> None:
+    def hang(self, alone: str = "", kind: str = "requests") -> None:
         """Makes a call that hangs, or raises NotAsked."""
         self.provider.timeout = 0
         with pytest.raises(Unreachable, match="gave no answer"):
-            self._ask(alone, self.end.wait)
+            self._ask(alone, self.end.wait, kind)
 
-    def answers(self, alone: str = "") -> bool:
+    def answers(self, alone: str = "", kind: str = "requests") -> bool:
         self.provider.timeout = 60
         try:
-            self._ask(alone, lambda: True)
+            self._ask(alone, lambda: True, kind)
         except NotAsked:
             return False
         return True
 
-    def _ask(self, alone: str, call: Callable[[], bool]) -> None:
-        in_time(self.provider, call, "requests", alone)
+    def _ask(self, alone: str, call: Callable[[], bool], kind: str) -> None:
+        in_time(self.provider, call, kind, alone)
 
 
 @pytest.fixture
@@ -134,6 +134,33 @@ def test_what_comes_back_late_opens_the_way_at_once(site: Site) -> None:
 def test_another_site_and_another_kind_of_call_are_not_barred(site: Site) -> None:
     for _ in range(HANGING):
         site.hang()
-    site.provider.timeout = 60
-    assert in_time(site.provider, lambda: "well", "recovery points") == "well"
+    assert site.answers(kind="recovery points")
     assert Site("elsewhere").answers()
+
+
+def test_what_decides_at_once_waits_for_no_long_pause(site: Site) -> None:
+    """Whether the source answers, when a live failover starts: that it hung for hours must not make it unplanned."""
+    pause, hours = after(SHORTEST), range(MOST + 20)
+    for n in hours:
+        with clock.ahead(n * pause):
+            site.hang(kind="")
+    with clock.ahead(hours[-1] * pause):
+        assert not site.answers(kind="")
+    with clock.ahead(len(hours) * pause):
+        assert site.answers(kind="")
+
+
+def test_one_thing_that_hangs_again_and_again_tells_nothing_of_the_others(site: Site) -> None:
+    for n in range(2 * HANGING):
+        with clock.ahead(n * after(LONGEST)):
+            site.hang("one vm")
+    with clock.ahead((2 * HANGING - 1) * after(LONGEST)):
+        assert site.answers()
+
+
+def test_a_clock_that_is_set_back_bars_nothing_for_longer(site: Site) -> None:
+    with clock.ahead(2 * after(LONGEST)):
+        for _ in range(HANGING):
+            site.hang()
+        assert not site.answers()
+    assert site.answers()

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, Change, changes
+from ampdr.sets import insert_rows
 from ampdr.work import NOTHING_TO_DO, Duty, WaitingOn, fresh
 from failover.lifecycle import ENDED, FAILOVER, OPEN
 from failover.models import Failover, Kind, Launch, Named
@@ -201,6 +202,7 @@ def _awaits_fence(row: Any) -> bool:
 
 
 def _answers(site: str) -> bool:
+    """Asked anew for each batch: that it hung an hour ago makes no failover of now unplanned."""
     try:
         provider = provider_of(site)
         return in_time(provider, provider.health).answers
@@ -247,16 +249,12 @@ def _run(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progr
 
 def _record_launches(change: Change, lines: QuerySet[Failover], progress: Mapping[int, Progress]) -> None:
     """What was used differs from line to line: it goes into rows of its own."""
-    launches = []
+    rows = []
     for pk, mode, kind in lines.order_by("pk").values_list("pk", "mode", "kind"):
-        result = progress[pk].result or Result()
-        launches.append(
-            Launch(
-                failover_id=pk, mode=mode or kind, running_since=result.running_since or change.at,
-                point_at=result.point, loss_seconds=result.loss_seconds, address=result.address or None,
-            )
-        )  # fmt: skip
-    Launch.objects.bulk_create(launches)
+        used = progress[pk].result or Result()
+        since = used.running_since or change.at
+        rows.append((pk, mode or kind, since, used.point, used.loss_seconds, used.address or None))
+    insert_rows(Launch, ("failover", "mode", "running_since", "point_at", "loss_seconds", "address"), rows)
 
 
 def _add_stand_ins(change: Change, lines: QuerySet[Failover]) -> None:

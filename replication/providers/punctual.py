@@ -47,7 +47,8 @@ def in_time(provider: Provider, call: Callable[[], T], kind: str = "", alone: st
     """What `call` returns or raises. Raises Unreachable once its time is over: its outcome is unknown then.
 
     It goes on in its thread, and may have its effect later: whoever asks again does so with the same key. `alone` is
-    the one thing that is asked, if it is one: though it hang for ever, the other calls of its kind go on.
+    the one thing that is asked, if it is one: though it hang for ever, the other calls of its kind go on. A call of no
+    kind decides something at once: it is never refused for longer than the shortest pause.
     """
     way = (provider.site, kind, alone)
     _pass(way)
@@ -96,7 +97,7 @@ def _shut(way: tuple[str, str, str]) -> None:
         if alone:
             _count(way, 1, LONGEST)
         if not (alone and known):  # that one thing hangs again tells nothing of the others
-            _count((site, kind, ""), HANGING, LONG)
+            _count((site, kind, ""), HANGING, LONG if kind else SHORTEST)
 
 
 def _count(way: tuple[str, str, str], free: int, longest: int) -> None:

@@ -104,7 +104,7 @@ class Collect(Duty):
         try:
             if feed.cursor == 0 or feed.attempts:
                 answer.silent = True  # until it says otherwise
-                answer.silent = not in_time(provider, provider.health).answers
+                answer.silent = not in_time(provider, provider.health, "health").answers
             if asked:
                 since = {str(vm): newest for _, vm, newest, _ in asked}
                 points = in_time(provider, lambda: provider.recovery_points(since), "recovery points")
