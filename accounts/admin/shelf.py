@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
@@ -50,15 +50,28 @@ def with_typed_code(request: HttpRequest, verb: Callable[[Actor], T]) -> T:
 
 
 class Uncounted(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Pages of a list that nobody counts: beyond the `shown` one it knows only whether there is a next."""
+    """Pages of a list that nobody counts: beyond the `shown` one it knows only whether there is a next.
+
+    The rows are found by their keys, so that what the list tells of each is not asked of all that were passed over.
+    """
 
     shown = 1
 
     @cached_property
-    def count(self) -> int:
+    def keys(self) -> list[Any]:
         start = (self.shown - 1) * self.per_page
         rows = cast("QuerySet[Any]", self.object_list)
-        return start + len(rows.values_list("pk", flat=True)[start : start + self.per_page + 1])
+        return list(rows.values_list("pk", flat=True)[start : start + self.per_page + 1])
+
+    @cached_property
+    def count(self) -> int:
+        return (self.shown - 1) * self.per_page + len(self.keys)
+
+    def page(self, number: int | str) -> Page[Any]:
+        if self.validate_number(number) != self.shown:
+            return super().page(number)
+        rows = cast("QuerySet[Any]", self.object_list)
+        return Page(rows.filter(pk__in=self.keys[: self.per_page]), self.shown, self)
 
 
 class Shelf(ModelAdmin):

@@ -1,5 +1,6 @@
 """The queue: its order, its cost, and several tests approved at once."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,7 +13,6 @@ from failover.actions import request_termination
 from failover.models import Kind, Ticket
 from tests.cast import Cast, request, say_yes
 from tests.test_admin.desk import QUEUE, html, state, vms, words
-
 
 def test_live_comes_first_and_the_oldest_first(cast: Cast, mary: Client) -> None:
     a, b, c, d, e = vms(cast, "a", "b", "c", "d", "e")
@@ -62,9 +62,7 @@ def test_what_is_about_a_live_failover_comes_before_all_that_is_about_tests(cast
 
 def test_the_queue_costs_the_same_for_one_ticket_and_for_200(cast: Cast, mary: Client) -> None:
     first = request(cast, vms(cast))
-    with CaptureQueriesContext(
-        connection,
-    ) as one:
+    with CaptureQueriesContext(connection) as one:
         assert mary.get(QUEUE).status_code == 200
     Ticket.objects.bulk_create(
         Ticket(
@@ -108,3 +106,20 @@ def test_no_live_failover_is_approved_together(cast: Cast, mary: Client) -> None
     }
     assert "Nothing was approved" in words(mary.post(QUEUE, said))
     assert (state(test), state(live)) == ("waiting", "waiting")
+
+
+def test_a_late_page_passes_over_the_others_by_their_keys_alone(cast: Cast, mary: Client) -> None:
+    """What the list tells of a ticket, in five statements within its own, is asked of those that it shows."""
+    now = clock.now()
+    row = {
+        "account": cast.northwind, "kind": "test", "source": "DFW01", "target": "PHX01", "vm_count": 1,
+        "requested_by": cast.priya, "requested_at": now, "state": "waiting", "state_since": now,
+    }  # fmt: skip
+    Ticket.objects.bulk_create([Ticket(number=f"FO-{n}", **row) for n in range(90_000, 90_120)])
+    for wanted in ("waiting", "all"):
+        shown = {p: html(mary.get(QUEUE, {"state": wanted, "p": p})) for p in (1, 2)}
+        with CaptureQueriesContext(connection) as caught:
+            shown[3] = html(mary.get(QUEUE, {"state": wanted, "p": 3}))
+        assert [len(set(re.findall(r">(FO-9\d+)<", page))) for page in shown.values()] == [50, 50, 20]
+        passing = [one["sql"] for one in caught if "OFFSET" in one["sql"]]
+        assert len(passing) == 1 and passing[0].startswith('SELECT "failover_ticket"."id" AS "pk" FROM')
