@@ -40,7 +40,8 @@ class TwoPlaces(_Sight):
     """Writes it down, alarms Support by it, and has the source barred, anew where that was done.
 
     A line that is on its way to its end is left alone. Of a bar whose outcome is unknown the alarm is all: that is
-    Support's to settle, and nothing is submitted again before.
+    Support's to settle, and nothing is submitted again before. One that is under way is looked at, and not asked for
+    again: a provider that forgets what it was asked would do it twice.
     """
 
     name, priority = "running in two places", 15
@@ -54,11 +55,11 @@ class TwoPlaces(_Sight):
         unclear = [pk for pk, _, flag, _ in rows if flag == "outcome_unknown"]
         anew = [pk for pk, verb, _, who in rows if pk not in unclear and (not verb or who == WaitingOn.SUPPORT)]
         lines = Failover.objects.filter(pk__among=[pk for pk, *_ in rows])
-        lines.filter(pk__in=unclear).update(claim=None, next_step_at=None)
-        lines.filter(pk__in=anew).update(fence_generation=F("fence_generation") + 1)
-        again = fresh(Ask.FENCE, F("source"), fenced="pending", flag="two_places")
-        lines.exclude(pk__in=unclear).update(**again)
-        lines.update(reminded_at=change.at)
+        lines.exclude(pk__in=unclear).update(flag="two_places")
+        lines.update(reminded_at=change.at, claim=None, next_step_at=clock.db_now())
+        lines.filter(pk__in=unclear).update(next_step_at=None)
+        again = {"fenced": "pending", "fence_generation": F("fence_generation") + 1}
+        lines.filter(pk__in=anew).update(**fresh(Ask.FENCE, F("source"), **again))
         change.note(lines, "failover.two_places")
         work.ring()
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from accounts.models import Activity
 from ampdr import clock, work
@@ -139,6 +140,27 @@ def test_a_bar_whose_outcome_is_unknown_is_asked_for_once(
     seen(vms[0], "off")
     work.drive()
     assert found() == ["web-01"] and lines(live)[0] == ("", "yes")
+
+
+def test_a_bar_that_is_under_way_is_not_asked_for_twice(
+    cast: Cast, live: Ticket, vms: list[VM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of a provider that forgets what it was asked either: it would have its effect twice."""
+    forget(monkeypatch, {"fault": "slow", "kind": "fence"})
+    line = Failover.objects.filter(vm=vms[0])
+    line.update(**fresh("fence", "DFW01", fenced="pending", fence_generation=F("fence_generation") + 1))
+    work.drive()
+    asked = line.values_list("verb", "accepted_at", "fence_generation").get()
+    assert asked[0] == "fence" and asked[1]
+    seen(vms[0])
+    line.update(next_step_at=clock.now() - timedelta(seconds=1))
+    batch = claim(TwoPlaces())
+    assert batch
+    perform(batch)
+    assert line.values_list("verb", "accepted_at", "fence_generation").get() == asked
+    assert found() == ["web-01"] and lines(live)[0] == ("two_places", "pending")
+    work.drive()
+    assert line.values_list("accepted_at", flat=True).get() == asked[1]
 
 
 def test_after_the_termination_the_original_runs_and_that_is_one_place(cast: Cast, live: Ticket, vms: list[VM]) -> None:
