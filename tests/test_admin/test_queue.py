@@ -14,6 +14,7 @@ from failover.models import Kind, Ticket
 from tests.cast import Cast, request, say_yes
 from tests.test_admin.desk import QUEUE, html, state, vms, words
 
+
 def test_live_comes_first_and_the_oldest_first(cast: Cast, mary: Client) -> None:
     a, b, c, d, e = vms(cast, "a", "b", "c", "d", "e")
     with clock.ahead(timedelta(minutes=-40)):
