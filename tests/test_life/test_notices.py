@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import Group
 
 from accounts.actions import LEAD
+from accounts.actions import SUPPORT as DUTY
 from accounts.models import Person
 from ampdr import clock, work
 from ampdr.lifecycle import PORTAL, changes
@@ -77,6 +78,27 @@ def test_support_is_mailed_a_live_request_at_once_and_reminded_its_leads_from_th
     assert last.path == f"/admin/failover/ticket/{ticket.pk}/change/" and last.channel == "email"
     assert "This is reminder 3." in last.text and "Reason: Clinic sign-in is down" in last.text
     assert told() == [f"Priya Raman requested a live failover of 3 VMs: {ticket.number}"]
+
+
+@pytest.mark.parametrize("kind", ["live", "terminate"])
+def test_a_reminder_goes_to_support_from_the_tenth_minute_on_to_each_lead_and_to_nobody_else(
+    cast: Cast, vms: list[VM], leads: list[Person], kind: str
+) -> None:
+    """By whatever channel: no customer, nobody of Support who is no lead, no lead who may not decide on it."""
+    cast.mary.groups.add(Group.objects.get(name=DUTY))
+    ticket = request(cast, vms, "live")
+    if kind == "terminate":
+        say_yes(cast, ticket)
+        drive_to(ticket, "running")
+        ticket = request_termination(cast.actor("priya"), ticket, "Dallas is back", "DFW01", "end-key-live")
+    to: dict[int, list[str]] = {}
+    for minute in (1, 2, 5, 10, 20, 30):
+        sweep(ticket, minutes=minute, seconds=1)
+        made = Notice.objects.filter(title__contains=f"{ticket.number} is not answered for {minute} min,")
+        to[minute] = sorted(made.values_list("email", flat=True))
+    both = ["ada@ampdr.example", "ben@ampdr.example", SUPPORT]
+    assert to == {1: [], 2: [SUPPORT], 5: [SUPPORT], 10: both, 20: both, 30: both}
+    assert Notice.objects.filter(title__contains="not answered").count() == 11
 
 
 def test_without_an_address_of_support_the_leads_hear_of_it_all_the_same(
