@@ -16,6 +16,7 @@ from failover.actions import settle
 from failover.models import Failover
 from inventory.models import VM
 from replication.models import Replication
+from replication.providers import punctual
 from replication.providers.simulated import doubled, effects, set_site_answers
 from replication.providers.simulated.settings import ledger_path
 from replication.providers.sites import provider_of
@@ -55,6 +56,23 @@ def test_an_unknown_outcome_halts_and_asks_a_person(cast: Cast, forgets: Forget,
         work.drive()
     assert halted(row) and len(effects(ledger_path())) == (fault != "no_answer")
     assert list(faults()) == []
+
+
+def test_what_was_not_sent_because_calls_hang_is_not_unknown(
+    cast: Cast, forgets: Forget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is asked about it: it is sent as soon as the way is open again."""
+    forgets()
+    [row] = order(cast, 1)
+    shut = punctual.Barrier(punctual.HANGING, clock.now().timestamp() + 30)
+    monkeypatch.setattr(punctual, "_barriers", {("DFW01", "requests", ""): shut})
+    perform(claimed(Provision))
+    row.refresh_from_db()
+    assert (row.waiting_on, row.accepted_at) == ("", None) and "Calls to DFW01 hang" in row.last_error
+    with clock.ahead(LEASE + timedelta(seconds=5)):
+        work.drive()
+    row.refresh_from_db()
+    assert row.state == "protected" and doubled(ledger_path()) == []
 
 
 def test_who_died_between_call_and_commit_is_not_repeated(cast: Cast, forgets: Forget) -> None:

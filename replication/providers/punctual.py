@@ -68,6 +68,12 @@ def in_time(provider: Provider, call: Callable[[], T], kind: str = "", alone: st
         raise Unreachable(str(own) or "The call timed out.") from own
 
 
+def need_open(site: str, kind: str) -> None:
+    """Raises NotAsked where a call of this kind wouldn't be made now. Counts as no try."""
+    with _lock:
+        _refuse_shut(site, _barriers.get((site, kind, "")))
+
+
 def hung_alone(site: str, kind: str, thing: str) -> bool:
     """Whether it hung when it alone was asked, and hasn't answered since: it is asked by itself, if at all."""
     return (site, kind, thing) in _barriers
@@ -81,12 +87,18 @@ def _pass(way: tuple[str, str, str]) -> None:
         barrier = own or _barriers.get((site, kind, ""))
         if barrier is None or not barrier.until:
             return
-        now = clock.now().timestamp()
-        if 0 < barrier.until - now <= LONGEST:  # else the clock was set back
-            raise NotAsked(f"Calls to {site} hang. The next one is made in {barrier.until - now:.0f} s.")
+        now = _refuse_shut(site, barrier)
         if alone and own and _hanging[site] >= MOST:
             raise NotAsked(f"{MOST} calls to {site} hang. Restart this process to ask it of this VM again.")
         barrier.until = now + SHORTEST  # this call tries; who comes meanwhile waits for what it hears
+
+
+def _refuse_shut(site: str, barrier: Barrier | None) -> float:
+    """What time it is, if the barrier isn't shut."""
+    now = clock.now().timestamp()
+    if barrier and 0 < barrier.until - now <= LONGEST:  # else the clock was set back
+        raise NotAsked(f"Calls to {site} hang. The next one is made in {barrier.until - now:.0f} s.")
+    return now
 
 
 def _shut(way: tuple[str, str, str]) -> None:

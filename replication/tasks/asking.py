@@ -15,9 +15,10 @@ from ampdr import clock, work
 from ampdr.lifecycle import Change
 from ampdr.work import Duty, WaitingOn
 from replication.providers.base import Progress, Provider, Request, Unreachable
+from replication.providers.punctual import need_open
 from replication.providers.sites import provider_of
 from replication.tasks.gone import GONE
-from replication.tasks.hearing import heard
+from replication.tasks.hearing import REQUESTS, heard
 
 T = TypeVar("T")
 
@@ -78,6 +79,7 @@ class ProviderDuty(Duty):
         requests = {row.pk: self.request(row) for row in rows}
         accepted = {row.pk for row in rows if row.accepted_at}
         if not provider.remembers_keys:
+            need_open(site, REQUESTS)  # what isn't sent isn't announced, else it would halt for nothing
             mine = accepted | self.announce([row for row in rows if not row.accepted_at])
             requests = {pk: request for pk, request in requests.items() if pk in mine}
         return ask(provider, requests, accepted)
