@@ -118,6 +118,13 @@ def whole(name: object) -> SafeString:
 
 
 @register.filter
+def email(address: str) -> SafeString:
+    """An address that breaks before its @ first, where it must."""
+    name, at, host = address.rpartition("@")
+    return format_html("{}<wbr>{}{}", name, at, host)
+
+
+@register.filter
 def unbroken(words: str) -> SafeString:
     """A text whose numbers of things (N-310) don't break at their hyphens."""
     return mark_safe(re.sub(r"\b[A-Z]+-\d+\b", r'<span class="id">\g<0></span>', conditional_escape(words)))

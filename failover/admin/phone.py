@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -20,7 +19,7 @@ from accounts.actions.second_factor import factor_of
 from accounts.admin import Shelf, staff, with_typed_code
 from accounts.models import Account
 from ampdr import clock
-from ampdr.errors import Conflict, Invalid
+from ampdr.errors import Conflict, Forbidden, Invalid
 from ampdr.lifecycle import Actor
 from failover.actions import Wish, end_by_phone, file_by_phone, may_request, need_lead, refuse_nothing_to_end
 from failover.actions.by_phone import filed_with
@@ -42,7 +41,7 @@ class ByPhone(Shelf):
 
     def phone_view(self, request: HttpRequest) -> HttpResponse:
         if not self.may(request, "add"):
-            raise PermissionDenied
+            raise Forbidden("Filing by phone is for Support leads. Ask one of them.")
         slug = (request.POST or request.GET).get("account", "").replace("\0", "").strip()
         account = account_of(slug)
         if account is None:

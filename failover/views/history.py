@@ -36,7 +36,7 @@ def worst_of(ticket: Ticket, asked: str) -> Worst:
     """One statement, however many VMs. `asked`: the time span of the chart, if one was chosen."""
     over = asked if asked in SPANS else _span(ticket)
     found = Replication.objects.filter(failovers__ticket=ticket).annotate(
-        name=F("vm__name"), loss=F("failovers__launch__loss_seconds"), **drawn(over),
+        name=F("vm__name"), loss=F("failovers__launch__loss_seconds"), **(drawn(over) if over else {}),
         newest=Window(Min("newest_point_at")), chosen=Window(Min("failovers__point_at")),
         strictest=Window(Min("rpo_target")), least=Window(Min("failovers__launch__loss_seconds")),
     )  # fmt: skip
@@ -58,6 +58,6 @@ def _more(loss: float | None, least: float | None) -> bool:
 
 
 def _span(ticket: Ticket) -> str:
-    """The shortest that reaches back to the request; of an old one the longest."""
+    """The shortest that reaches back to the request; of an old one none: the days after it are not its own."""
     since = clock.now() - ticket.requested_at
-    return next((name for name, span in SPANS.items() if since < span), "30d")
+    return next((name for name, span in SPANS.items() if since < span), "")

@@ -89,7 +89,8 @@ def _moment(ticket: Ticket, one: dict[str, Any], runs: bool) -> Moment | None:
     text = _how_many(one["n"], ticket.vm_count)
     if one["why"] == one["or_why"] and one["why"] and one["event"] in _REASONED:
         text = f"{text} {one['why']}".strip()
-    title = words.format(who=who, source=ticket.source, target=ticket.target)
+    originals = _one_or(ticket, "original in {} is", "originals in {} are").format(ticket.source)
+    title = words.format(who=who, source=ticket.source, target=ticket.target, originals=originals)
     return Moment(title, text, tone, icon, one["first"], _until(one))
 
 
@@ -98,6 +99,10 @@ def _tone_of_running(ticket: Ticket, runs: bool) -> str:
     if not runs:
         return "off"
     return "live" if ticket.kind == Kind.LIVE else "test"
+
+
+def _one_or(ticket: Ticket, one: str, many: str) -> str:
+    return one if ticket.vm_count == 1 else many
 
 
 def _how_many(n: int, of: int) -> str:
@@ -156,7 +161,7 @@ def _asked_of_it(one: Ticket) -> Moment:
 _WORDS: dict[str, tuple[str, str, str]] = {
     "start": ("info", "loader-circle", "Starting"),
     "source_silent": ("warn", "unplug", "{source} doesn't answer: it goes on unplanned"),
-    "fenced": ("info", "lock", "The originals in {source} are stopped and barred from starting"),
+    "fenced": ("info", "lock", "The {originals} stopped and barred from starting"),
     "run": ("running", "arrow-right-left", "Running in {target}"),
     "fail_start": ("bad", "octagon-alert", "Start failed"),
     "retry_start": ("info", "rotate-ccw", "Support tries the start again"),
@@ -189,7 +194,7 @@ def coming(ticket: Ticket, lines: Lines, word: State, ending: Ticket | None) -> 
     if ticket.state not in ("waiting", "approved"):
         return
     if ticket.kind == Kind.TERMINATE:
-        yield from _end_of_termination(lines, word)
+        yield from _end_of_termination(ticket, lines, word)
     elif ticket.kind == Kind.EXTEND:
         yield Moment("The test ends by itself", icon="log-out", at=ticket.ends_at, ahead=True)
     elif word.name in ("waiting", "failing_over"):
@@ -200,7 +205,7 @@ def coming(ticket: Ticket, lines: Lines, word: State, ending: Ticket | None) -> 
 
 def _from_the_start(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
     if ticket.state == "waiting":
-        yield Moment("Starting", _AT_START[Kind(ticket.kind)], icon="arrow-right-left", ahead=True)
+        yield Moment("Starting", _one_or(ticket, *_AT_START[Kind(ticket.kind)]), icon="arrow-right-left", ahead=True)
     yield Moment(f"Running in {ticket.target}", icon="circle-check", ahead=True)
     if ticket.kind == Kind.LIVE:
         yield Moment("You confirm that it works", "Connect over SSL/VPN and press Confirm.", icon="check", ahead=True)
@@ -208,8 +213,14 @@ def _from_the_start(ticket: Ticket, lines: Lines) -> Iterator[Moment]:
 
 
 _AT_START = {
-    Kind.LIVE: "As soon as it is approved. The originals leave the list; the failover VMs take their names.",
-    Kind.TEST: "As soon as it is approved. The originals stay untouched.",
+    Kind.LIVE: (
+        "As soon as it is approved. The original leaves the list; the failover VM takes its name.",
+        "As soon as it is approved. The originals leave the list; the failover VMs take their names.",
+    ),
+    Kind.TEST: (
+        "As soon as it is approved. The original stays untouched.",
+        "As soon as it is approved. The originals stay untouched.",
+    ),
 }
 
 
@@ -224,7 +235,7 @@ def _from_running(ticket: Ticket, lines: Lines, word: State, ending: Ticket | No
 
 def _the_end(ticket: Ticket, lines: Lines, ending: Ticket | None) -> Iterator[Moment]:
     if lines.counts["terminating"] and not lines.any("running"):
-        yield Moment("Terminated", "The failover VMs are stopped and deleted.", icon="log-out", ahead=True)
+        yield Moment("Terminated", _one_or(ticket, *_DELETED), icon="log-out", ahead=True)
         return
     if ending:
         text = f"{ending.number} waits for Support. Changes made in {ticket.target} are not copied back."
@@ -238,11 +249,15 @@ def _the_end(ticket: Ticket, lines: Lines, ending: Ticket | None) -> Iterator[Mo
     if ends_at and clock.now() < ends_at - REMINDED_BEFORE:
         text = "To the authorized users, 24 hours before."
         yield Moment("Reminder", text, icon="bell", at=ends_at - REMINDED_BEFORE, ahead=True)
-    yield Moment("Terminated by its end date", "The test VMs are removed.", icon="log-out", at=ends_at, ahead=True)
+    text = _one_or(ticket, "The test VM is removed.", "The test VMs are removed.")
+    yield Moment("Terminated by its end date", text, icon="log-out", at=ends_at, ahead=True)
 
 
-def _end_of_termination(lines: Lines, word: State) -> Iterator[Moment]:
+def _end_of_termination(ticket: Ticket, lines: Lines, word: State) -> Iterator[Moment]:
     if word.name == "terminated":
         yield Moment("Terminated", "", "off", "circle-x", lines.ended_at)
         return
-    yield Moment("Terminated", "The failover VMs are stopped and deleted.", icon="log-out", ahead=True)
+    yield Moment("Terminated", _one_or(ticket, *_DELETED), icon="log-out", ahead=True)
+
+
+_DELETED = ("The failover VM is stopped and deleted.", "The failover VMs are stopped and deleted.")

@@ -181,4 +181,6 @@ def test_a_vm_that_is_taken_and_an_account_without_anybody(cast: Cast, lead: Cli
 
 
 def test_others_of_staff_don_t_see_the_form(cast: Cast, mary: Client) -> None:
-    assert mary.get(ADD).status_code == 403 and "File by phone" not in html(mary.get(QUEUE))
+    refused = mary.get(ADD)
+    assert refused.status_code == 403 and "Support leads" in html(refused)
+    assert "File by phone" not in html(mary.get(QUEUE))

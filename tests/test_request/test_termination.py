@@ -43,7 +43,7 @@ def test_a_test_is_terminated_without_a_code(cast: Cast, priya: Client, vms: lis
     say_yes(cast, ticket)
     work.drive()
     page = priya.get(address)
-    assert "Type the code" not in text(page) and "The originals are untouched" in text(page)
+    assert "Type the code" not in text(page) and "The original is untouched" in text(page)
     assert priya.post(address, form(page)).status_code == 303
 
 
