@@ -238,7 +238,7 @@ class TicketAdmin(ByPhone):
             return self.page(request, ticket, refusal)
         except Conflict as refusal:
             if refusal.code in LOOK_AGAIN:
-                refusal.facts |= {"href": request.path, "subject": ticket.number}
+                refusal.facts |= {"href": request.path, "subject": ticket.number, "of_support": True}
                 return refusal_page(request, refusal)
             self.message_user(request, refusal.message, messages.ERROR)
         else:

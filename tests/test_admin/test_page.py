@@ -100,6 +100,18 @@ def test_a_termination_is_decided_likewise(cast: Cast, mary: Client) -> None:
     assert mary.get(page(end)).status_code == 200
 
 
+def test_a_test_loses_nothing(cast: Cast, mary: Client) -> None:
+    """Its point's age is no loss: the originals went on."""
+    shown = {}
+    for kind, name in (("test", "app-01"), ("live", "app-02")):
+        ticket = request(cast, vms(cast, name), kind, key=f"request-{kind}")
+        say_yes(cast, ticket)
+        work.drive()
+        shown[kind] = html(mary.get(page(ticket)))
+    assert "Untouched" in shown["test"] and "Lost, as measured" not in shown["test"] and ", lost " not in shown["test"]
+    assert "Untouched" not in shown["live"] and "Lost, as measured" in shown["live"] and ", lost " in shown["live"]
+
+
 def test_nobody_decides_on_his_own_request(cast: Cast, mary: Client) -> None:
     ticket = request(cast, vms(cast), "live")
     Ticket.objects.filter(pk=ticket.pk).update(requested_by=cast.mary)
@@ -128,6 +140,7 @@ def test_withdrawn_meanwhile_is_told_and_nothing_runs(cast: Cast, mary: Client) 
         response = press(mary, ticket, decision, version=seen, reason="Go")
         assert response.status_code == 409
         assert "Priya Raman was first" in html(response) and "Withdrawn" in html(response)
+        assert "Call Support" not in html(response), "Support reads it"
     work.drive()
     assert state(ticket) == "withdrawn" and states(ticket) == ["dropped"] * 3
 
