@@ -139,6 +139,7 @@ def refuse_nothing_to_end(about: Ticket) -> int:
 def ending_of(ticket: Any) -> QuerySet[Named, Any]:
     """The number of the request that ends what runs of this ticket, while it waits or is carried out."""
     mine = Named.objects.filter(Q(waiting=True) | Q(failover__state="terminating"), kind=Kind.TERMINATE)
+    mine = mine.filter(ticket__state__in=("waiting", "approved"))  # a rejected one names them until workers let them go
     return mine.filter(failover__ticket=ticket).order_by("-ticket").values("ticket__number")[:1]
 
 

@@ -12,7 +12,7 @@ from django.db.models import F
 from ampdr import clock, work
 from ampdr.errors import Conflict
 from ampdr.work import fresh, perform
-from failover.actions import give_up, request_termination, settle, tries_of
+from failover.actions import ending_of, give_up, reject, request_termination, settle, tries_of, version_of
 from failover.models import Failover, Ticket
 from failover.tasks import Spread
 from inventory.models import VM
@@ -88,3 +88,10 @@ def test_a_late_fence_that_is_under_way_at_the_termination_bars_nothing_afterwar
     with clock.ahead(timedelta(minutes=10)):
         work.drive()
         assert not [one for one in provider_of("DFW01").existing("")[0] if one.kind == Ask.FENCE]
+
+
+def test_what_was_rejected_ends_nothing_though_no_worker_was_there(cast: Cast, live: Ticket) -> None:
+    asked = request_termination(cast.actor("priya"), live, "Back", "DFW01", "end-key-1")
+    assert [one["ticket__number"] for one in ending_of(live)] == [asked.number]
+    reject(cast.actor("mary"), asked, "Not now", version_of(asked))
+    assert not ending_of(live)
