@@ -4,16 +4,17 @@ found out without a restart. Time is set; the calls hang until the test is over.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
 
 from ampdr import clock
 from replication.providers import punctual
-from replication.providers.base import Provider, Unreachable
+from replication.providers.base import Progress, Provider, Unreachable
 from replication.providers.punctual import HANGING, LONG, LONGEST, MOST, SHORTEST, NotAsked, hung_alone, in_time
 from replication.providers.simulated import Simulated
+from replication.tasks.hearing import heard
 
 
 class Site:
@@ -164,3 +165,27 @@ def test_a_clock_that_is_set_back_bars_nothing_for_longer(site: Site) -> None:
             site.hang()
         assert not site.answers()
     assert site.answers()
+
+
+def test_in_one_batch_what_hung_alone_is_asked_after_the_others_and_one_of_it_in_a_call(site: Site) -> None:
+    """They would hang too if it stood among them, and a dozen such would take longer than the lease."""
+    calls: list[list[str]] = []
+
+    def observe(keys: Sequence[str]) -> dict[str, Progress]:
+        calls.append(list(keys))
+        if set(keys) & {"b", "d"}:
+            raise Unreachable("It gave no answer.")
+        return {key: Progress(done=True) for key in keys}
+
+    site.hang("b")
+    site.hang("d")
+    site.provider.batch, site.provider.timeout = 1000, 60
+    said, errors = heard(site.provider, observe, ["a", "b", "c", "d"], again=True)
+    assert calls == [["a", "c"]] and set(said) == {"a", "c"} and set(errors) == {"b", "d"}
+    with clock.ahead(after(LONGEST)):
+        said, errors = heard(site.provider, observe, ["a", "b", "c", "d"], again=True)
+    assert calls[1:] == [["a", "c"], ["b"]] and set(said) == {"a", "c"} and set(errors) == {"b", "d"}
+    site.provider.remembers_keys = False  # there nobody knows what came of it: nothing stands apart
+    with clock.ahead(2 * after(LONGEST)), pytest.raises(Unreachable, match="gave no answer"):
+        heard(site.provider, observe, ["a", "d"], again=True)
+    assert calls[3:] == [["a", "d"]]
