@@ -164,15 +164,16 @@ def _of_failover(seen: Seen, standing: Standing, first: list[Fact]) -> list[Fact
 
 def _of_decided(ticket: Ticket, lines: Lines) -> list[Fact]:
     choice = when(ticket.point_at) if ticket.point_at else "Newest at start"
-    test = ticket.kind == Kind.TEST
-    loss = "Not known" if lines.loss_seconds is None else duration(lines.loss_seconds)
-    lost = Fact("Lost, as measured", loss, "the most of one VM")
+    test, yet = ticket.kind == Kind.TEST, "not yet" if ticket.state == "approved" else "it never started"
+    lost = Fact("Lost, as measured", "—", yet)
+    if lines.loss_seconds is not None:
+        lost = Fact("Lost, as measured", duration(lines.loss_seconds), "the most of one VM")
     untouched = Fact("Originals", "Untouched", f"running in {ticket.source} and replicated")
     confirmed = Fact("Confirmed by the customer", f"{lines.confirmed} of {ticket.vm_count}", "said that it works")
     return [
         Fact("Recovery point", choice, "as requested"),
         untouched if test else lost,
-        Fact("Running since", when(lines.running_at), ago(lines.running_at) if lines.running_at else "not yet"),
+        Fact("Running since", when(lines.running_at), ago(lines.running_at) if lines.running_at else yet),
         end_date(ticket.ends_at) if test else confirmed,
     ]
 

@@ -60,7 +60,7 @@ def _point(lost: Loss) -> Fact:
 def _lost(start: Start) -> Fact:
     label, lost = "Data you may lose", start.lost
     if start.kind != Kind.LIVE:
-        return Fact(label, "None", "the originals go on running")
+        return Fact(label, "None", f"the original{' goes' if start.needed.of == 1 else 's go'} on running")
     if lost.age is None:
         return Fact(label, "Not known", "", "bad")
     fewer = "" if lost.chosen else f", fewer if {start.source} answers at the start"

@@ -58,16 +58,20 @@ def test_time_and_access_are_said_as_on_the_customer_s_pages(cast: Cast, mary: C
     assert told in shown and "Access PHX01-Recovery no SSL/VPN user has it" in shown
 
 
+@pytest.mark.parametrize("names", [["web-01"], ["web-01", "web-02"]], ids=["one", "two"])
 @pytest.mark.parametrize("kind", ["live", "test"])
-def test_the_six_facts_are_the_customer_s_own_in_his_words(cast: Cast, mary: Client, kind: str) -> None:
+def test_the_six_facts_are_the_customer_s_in_his_words(
+    cast: Cast, mary: Client, kind: str, names: list[str]
+) -> None:
     """What the preview said before it was sent; beneath them how it starts, or when the test ends."""
-    found, priya = vms(cast, "web-01"), signed_in(cast.priya)
+    found, priya = vms(cast, *names), signed_in(cast.priya)
     at = clock.now() - timedelta(days=2, hours=12, minutes=30)  # an age that no second changes
     Replication.objects.update(newest_point_at=at)
     VM.objects.update(newest_point_at=at)
     preview = facts(priya.get(f"{CONFIRM}?{link(found, kind=kind)}"))
     support = facts(mary.get(page(request(cast, found, kind))))
-    assert (preview[0], support[0]) == ("Virtual machines: web-01", "Virtual machines: 1 VM web-01")
+    said, count = ", ".join(names), "1 VM" if len(names) == 1 else "2 VMs"
+    assert (preview[0], support[0]) == (f"Virtual machines: {said}", f"Virtual machines: {count} {said}")
     assert len(preview) == 6 and support[1:6] == preview[1:]
     beneath = "How it starts: Planned if DFW01 answers at the start" if kind == "live" else "Test ends: "
     assert len(support) == 7 and support[6].startswith(beneath)

@@ -85,6 +85,8 @@ def test_rejecting_needs_words_for_the_customer(cast: Cast, mary: Client) -> Non
     assert press(mary, ticket, "reject", reason="Not yours").status_code == 302
     work.drive()
     assert state(ticket) == "rejected" and states(ticket) == ["dropped"] * 3
+    shown = html(mary.get(page(ticket)))
+    assert "What was requested" in shown and "it never started" in shown and "not yet" not in shown
 
 
 def test_a_termination_is_decided_likewise(cast: Cast, mary: Client) -> None:
