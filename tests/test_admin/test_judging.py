@@ -60,9 +60,7 @@ def test_time_and_access_are_said_as_on_the_customer_s_pages(cast: Cast, mary: C
 
 @pytest.mark.parametrize("names", [["web-01"], ["web-01", "web-02"]], ids=["one", "two"])
 @pytest.mark.parametrize("kind", ["live", "test"])
-def test_the_six_facts_are_the_customer_s_in_his_words(
-    cast: Cast, mary: Client, kind: str, names: list[str]
-) -> None:
+def test_the_six_facts_are_the_customer_s_in_his_words(cast: Cast, mary: Client, kind: str, names: list[str]) -> None:
     """What the preview said before it was sent; beneath them how it starts, or when the test ends."""
     found, priya = vms(cast, *names), signed_in(cast.priya)
     at = clock.now() - timedelta(days=2, hours=12, minutes=30)  # an age that no second changes
