@@ -135,6 +135,7 @@ class Night(Walk):
         page = self.mary
         page.goto(f"{self.address}/admin/inventory/outage/")
         page.locator("#result_list tbody a").first.click()
+        page.get_by_label("Last words").fill("Hall A has power again.")
         page.get_by_role("button", name="Close N-").click()
         expect(page.get_by_text("Over", exact=True).first).to_be_visible()
         self.shoot("overview-over")

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from ampdr import clock
+from failover.actions import withdraw
 from failover.models import Failover, Launch, Ticket
 from inventory.actions import close, declare
 from inventory.models import VM
@@ -59,6 +60,14 @@ def test_the_termination_of_a_live_failover_is_urgent_too(cast: Cast, priya: Cli
     with clock.ahead(timedelta(minutes=12, seconds=5)):
         assert "Not answered for 12 min: call +1 555 0100" in words(page(priya, of_live))
         assert "Not answered" not in words(page(priya, of_test))
+
+
+def test_a_termination_that_was_withdrawn_deleted_nothing(cast: Cast, priya: Client, vms: list[VM]) -> None:
+    ending = Ticket.objects.get(number=str(end(cast, run(cast, vms[:1]))))
+    assert "Changes Deleted" in words(page(priya, ending))
+    withdraw(cast.actor("priya"), ending)
+    shown = words(page(priya, ending))
+    assert "Changes Not deleted" in shown and "It was about FO-" in shown and "It ends" not in shown
 
 
 def test_the_rpo_of_the_worst_vm_with_the_outage_shaded(cast: Cast, priya: Client, vms: list[VM]) -> None:

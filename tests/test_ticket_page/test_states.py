@@ -160,6 +160,7 @@ def test_a_failed_start_stands_first_with_its_reason(
     shown = words(html)
     assert "1 of 3 VMs could not be started." in shown
     assert "PHX01 has no free host on which web-03 could start." in shown and "Waiting on Support" in shown
+    assert shown.count("The original is stopped and barred from starting") == 1
     names = re.findall(r'id="line-[^"]*".*?<a class="any" href="[^"]*">([^<]*)', html, re.S)
     assert names == ["web-03", "web-01", "web-02"]
     give_up(cast.actor("mary"), Failover.objects.get(state="start_failed"), "No room")
