@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -138,12 +139,13 @@ def test_a_list_that_was_begun_before_is_not_believed(cast: Cast, monkeypatch: p
     """The page on which it would stand may have been read before it was said to be gone, or not have been written."""
     provider, now = provider_of("PHX01"), clock.now()
     old = gone.Listing(now - timedelta(seconds=9), monotonic(), "last page", {""})
+    old.seen[(Kind.START_TEST, "new")] = now - timedelta(seconds=9)
     monkeypatch.setattr(gone, "_begun", {"PHX01": old})
     monkeypatch.setattr(provider, "existing", lambda cursor="": ([], ""))
     rows = [Row(1, "stop", "", None, "new"), Row(2, "stop", f"PHX01{gone.GONE}.", now - timedelta(seconds=10), "old")]
     said = {1: Progress(done=True), 2: Progress(done=True)}
     deny_what_remains(provider, rows, said, monotonic())
-    assert not said[1].done and said[2].done
+    assert said[1].step == "PHX01 says that it is gone. Its list is being read." and said[2].done
     again = {1: Progress(done=True)}
     deny_what_remains(provider, rows[:1], again, monotonic())
     assert again[1].done
@@ -157,3 +159,38 @@ def test_a_bar_that_is_listed_is_none_of_a_stop(cast: Cast, monkeypatch: pytest.
     rows = [Row(1, "stop", "", None, "vm"), Row(2, "release", "", None, "vm")]
     deny_what_remains(provider, rows, said, monotonic())
     assert said[1].done and not said[2].done and not said[2].refused
+
+
+def empty_pages(monkeypatch: pytest.MonkeyPatch, after: Callable[[str], str]) -> list[str]:
+    """The list of PHX01 is of empty pages; which of them were asked for."""
+    pages: list[str] = []
+
+    def existing(cursor: str = "") -> tuple[list[Existing], str]:
+        pages.append(cursor)
+        return [], after(cursor)
+
+    monkeypatch.setattr(provider_of("PHX01"), "existing", existing)
+    return pages
+
+
+def test_a_list_whose_every_page_names_another_one_is_left(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider, pages = provider_of("PHX01"), empty_pages(monkeypatch, lambda cursor: f"{cursor}+")
+    monkeypatch.setattr(gone, "PAGES", 3)
+    monkeypatch.setattr(gone, "_begun", {})
+    said = {1: Progress(done=True)}
+    deny_what_remains(provider, [Row(1, "stop", "", None, "vm")], said, monotonic())
+    assert pages == ["", "+", "++"] and not gone._begun
+    assert not said[1].done and said[1].step == "PHX01 says that it is gone. Its list: It has no end."
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_list_that_was_begun_long_ago_is_not_read_on(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    provider, now, pages = provider_of("PHX01"), clock.now(), empty_pages(monkeypatch, lambda cursor: "")
+    begun = gone.Listing(now - timedelta(seconds=9), monotonic() - stale * (gone.STALE + 1), "last", {""})
+    monkeypatch.setattr(gone, "_begun", {"PHX01": begun})
+    said = {1: Progress(done=True)}
+    waits = Row(1, "stop", f"PHX01{gone.GONE}.", now - timedelta(seconds=10), "vm")
+    deny_what_remains(provider, [waits], said, monotonic())
+    assert pages == ([""] if stale else ["last"]) and said[1].done
