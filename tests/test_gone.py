@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from ampdr import clock, work
+from ampdr.work import perform
 from failover.actions import request_termination
 from failover.models import Failover, Ticket
-from failover.tasks import Carry
+from failover.tasks import Carry, Spread
 from inventory.models import VM
 from replication.providers.base import Existing, Kind, Progress
 from replication.providers.sites import provider_of
@@ -22,6 +23,7 @@ from tests import liars
 from tests.cast import Cast, drive_to, make_vms, protect, request, say_yes, states
 from tests.liars import LongList
 from tests.test_liars import lie, vms
+from tests.test_work import claimed
 
 __all__ = ["vms"]
 
@@ -92,6 +94,18 @@ def test_who_waits_for_a_list_holds_nobody_else_up(cast: Cast, vms: list[VM]) ->
     liars.honest()
     drive_after(60)
     assert states(ending) == ["terminated"] * 2
+
+
+def test_its_minute_begins_when_it_is_said_to_be_gone(cast: Cast, vms: list[VM]) -> None:
+    """Not when the stop was accepted, which may have been long under way."""
+    ticket = running(cast, vms[:1])
+    lie("NoList")
+    end(cast, ticket)
+    perform(claimed(Spread))
+    ticket.lines.update(accepted_at=clock.now() - timedelta(hours=1))
+    perform(claimed(Carry))
+    [line] = lines_of(ticket)
+    assert gone.GONE in line.step and line.accepted_at and line.accepted_at > clock.now() - timedelta(minutes=30)
 
 
 def test_a_list_that_lags_has_a_minute(cast: Cast, vms: list[VM]) -> None:
