@@ -247,6 +247,22 @@ def test_what_is_still_listed_is_not_gone(cast: Cast, vms: list[VM]) -> None:
     assert each_once("fence", "start_live", "stop", "release")
 
 
+def test_a_source_that_is_well_and_never_answers_of_a_bar_holds_no_live_failover_up(cast: Cast, vms: list[VM]) -> None:
+    """The others start planned. That one goes on as if its site were silent, and is barred as soon as it is told so."""
+    lie("Cuts", "DFW01")
+    ticket = begin(cast, vms, "live")
+    for n in range(16):
+        with clock.ahead(n * (LEASE + timedelta(seconds=1))):
+            work.drive(500)
+    line = victim()
+    assert states(ticket) == ["running"] * 5 and (line.mode, line.fenced) == ("unplanned", "pending")
+    assert set(Failover.objects.exclude(pk=line.pk).values_list("mode", "fenced")) == {("planned", "yes")}
+    liars.honest()
+    with clock.ahead(17 * LEASE):
+        work.drive()
+    assert victim().fenced == "yes" and each_once("fence", "start_live")
+
+
 def test_twin_what_is_not_listed_is_believed(cast: Cast, vms: list[VM]) -> None:
     ticket = begin(cast, vms)
     drive_to(ticket, "running")

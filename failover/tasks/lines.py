@@ -142,7 +142,12 @@ class Carry(ProviderDuty):
         called_at, fencing = monotonic(), any(_awaits_fence(row) for row in rows)
         if fencing and not _answers(site):
             return Answers({}, SOURCE_SILENT)
-        answer = super().call(site, rows)
+        try:
+            answer = super().call(site, rows)
+        except Unreachable:
+            if fencing and _in_vain(rows):
+                return Answers({}, SOURCE_SILENT)
+            raise
         deny_what_remains(provider_of(site), rows, answer.progress, called_at)
         return answer
 
@@ -159,7 +164,7 @@ class Carry(ProviderDuty):
         super().commit(change, mine, answer)
 
     def unknown(self, change: Change, rows: list[Any], silence: str) -> None:
-        unplanned = [row for row in rows if silence == SOURCE_SILENT and _awaits_fence(row)]
+        unplanned = [row for row in rows if _awaits_fence(row) and (silence == SOURCE_SILENT or _in_vain([row]))]
         if unplanned:
             mine = Failover.objects.filter(pk__among=[row.pk for row in unplanned])
             mine.update(**fresh(Ask.START_LIVE, F("target"), mode="unplanned", fenced="pending"))
@@ -195,10 +200,18 @@ class Carry(ProviderDuty):
 
 _FAIL = (("starting", "fail_start"), ("terminating", "fail_termination"))
 SOURCE_SILENT = "The source site doesn't answer."
+IN_VAIN, ALONE_IN_VAIN = 8, 4  # times that a bar was asked for without an answer before the last one
 
 
 def _awaits_fence(row: Any) -> bool:
     return (row.verb, row.state) == (Ask.FENCE, "starting")
+
+
+def _in_vain(rows: Sequence[Any]) -> bool:
+    """A site that says it is well and answers of no bar doesn't answer: nobody waits for that all night. Asked for by
+    itself, it is its own silence; of several it may be another's, and the batch was made smaller a few times."""
+    enough = ALONE_IN_VAIN if len(rows) == 1 else IN_VAIN
+    return all(row.attempts >= enough for row in rows)
 
 
 def _answers(site: str) -> bool:
