@@ -52,7 +52,7 @@ def screens(browser: Browser) -> None:
 
 def night(browser: Browser) -> None:
     with portal(SWEEP_SECONDS="1") as running:
-        Night(running.address, browser, photograph).road()
+        Night(running.address, browser, lambda page, name: None).road()  # it takes its own
 
 
 def order(browser: Browser) -> None:
