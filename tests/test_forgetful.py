@@ -14,6 +14,7 @@ from ampdr import clock, work
 from ampdr.work import claim, perform
 from failover.actions import settle
 from failover.models import Failover
+from failover.tasks import Spread
 from inventory.models import VM
 from replication.models import Replication
 from replication.providers import punctual
@@ -137,6 +138,24 @@ def test_a_look_that_was_not_answered_is_repeated(cast: Cast, forgets: Forget, m
         work.drive()
     row.refresh_from_db()
     assert row.state == "protected" and doubled(ledger_path()) == []
+
+
+def test_a_bar_whose_outcome_is_unknown_is_not_given_up_for_an_unplanned_start(cast: Cast, forgets: Forget) -> None:
+    """However often it was asked for in vain before: what may have been done would be done once more, later."""
+    vms = make_vms(cast.northwind, cast.sites["DFW01"], ["web-01"])
+    protect(cast, vms)
+    ticket = request(cast, vms, "live")
+    say_yes(cast, ticket)
+    perform(claimed(Spread))
+    Failover.objects.filter(ticket=ticket).update(attempts=20)
+    forgets({"fault": "lost_answer", "kind": "fence", "times": 1})
+    for days in (0, 1):
+        with clock.ahead(timedelta(days=days)):
+            work.drive()
+        line = Failover.objects.get(ticket=ticket)
+        assert (line.state, line.verb, line.mode) == ("starting", "fence", "")
+        assert (line.flag, line.waiting_on) == ("outcome_unknown", "support")
+    assert [one.step for one in effects(ledger_path())].count("fence") == 1
 
 
 def test_support_settles_it(cast: Cast, forgets: Forget) -> None:

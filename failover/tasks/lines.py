@@ -209,7 +209,10 @@ def _awaits_fence(row: Any) -> bool:
 
 def _in_vain(rows: Sequence[Any]) -> bool:
     """A site that says it is well and answers of no bar doesn't answer: nobody waits for that all night. Asked for by
-    itself, it is its own silence; of several it may be another's, and the batch was made smaller a few times."""
+    itself, it is its own silence; of several it may be another's, and the batch was made smaller a few times. One that
+    forgets keys would be told twice: there it is Support's to settle."""
+    if not provider_of(rows[0].step_site).remembers_keys:
+        return False
     enough = ALONE_IN_VAIN if len(rows) == 1 else IN_VAIN
     return all(row.attempts >= enough for row in rows)
 
